@@ -1,0 +1,52 @@
+# Two commands for a newcomer, `make demo` and `make test`. Needs Python 3.11 and make; everything else goes into .venv and build/.
+
+ARGS ?=
+PYTHON := .venv/bin/python
+READY := .venv/.ready
+TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
+DEMO := build/demo
+LOCK = $(PYTHON) -m uv pip compile pyproject.toml --python-version 3.11 --universal --generate-hashes --no-emit-package torch \
+	--no-annotate --no-header --quiet $(ARGS)
+
+.PHONY: help demo test lint bench lock clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s%s\n", $$1, $$2 }'
+
+demo: $(READY) ## embed a small made-up sample on this machine, and say what was written (half a minute after the set-up)
+	@$(PYTHON) -m embedder.sample $(DEMO)/source
+	@$(PYTHON) workflows/submit.py --year 2020 --local --source $(DEMO)/source --weights random:0 --columns 74-77 --output $(DEMO)/output $(ARGS)
+	@echo "Open the picture to see what was embedded; read a file with geopandas.read_parquet, or look at it in QGIS."
+
+test: $(READY) ## all tests that this machine can run; ARGS="-k grid" for some of them
+	@$(PYTHON) -m pytest $(ARGS)
+
+lint: $(READY) ## ruff and mypy
+	@$(PYTHON) -m ruff check
+	@$(PYTHON) -m ruff format --check
+	@$(PYTHON) -m mypy
+
+bench: $(READY) ## what the claims about speed rest on
+	@for script in benchmarks/*.py; do echo "== $$script"; $(PYTHON) "$$script" $(ARGS) || exit; done
+
+lock: $(READY) ## find the dependencies anew; ARGS=--upgrade for the newest
+	$(LOCK) --output-file requirements.lock
+	$(LOCK) --group dev --output-file requirements-dev.lock
+
+clean: ## remove .venv, build/ and the caches
+	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# Torch stands outside the lock: its build (CUDA or CPU), and so its hash, is the machine's choice; its version is in pyproject.toml.
+$(READY): requirements-dev.lock pyproject.toml
+	@is_311() { "$$1" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; }; \
+	if is_311 $(PYTHON) && $(PYTHON) -m pip --version >/dev/null 2>&1; then exit; fi; \
+	for python in python3.11 python3 python; do if is_311 $$python; then found=$$python; break; fi; done; \
+	if [ -z "$$found" ]; then echo "make: Python 3.11 is needed, and neither python3.11 nor python3 is it: install it, or put it in PATH" >&2; exit 1; fi; \
+	echo "Setting up .venv with $$($$found --version), once: a few minutes, most of it the download of torch"; \
+	$$found -m venv --clear .venv || { echo "make: $$found cannot make .venv (Debian and Ubuntu: apt install python3.11-venv)" >&2; exit 1; }
+	@$(PYTHON) -m pip install --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
+	@$(PYTHON) -m pip install --disable-pip-version-check $(TORCH)
+	@$(PYTHON) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@$(PYTHON) -m pip check
+	@touch $@
