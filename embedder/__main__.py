@@ -1,0 +1,16 @@
+"""The `embedder` command."""
+
+from embedder.signals import exit_on_signals
+
+
+def main() -> None:
+    """Run it and exit."""
+    exit_on_signals()  # before the slower imports
+    from embedder.cli import cli  # noqa: PLC0415
+    from embedder.command import run_command  # noqa: PLC0415
+
+    run_command(cli, "embedder")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Checkpoints from wherever they are to this machine: a path, an http(s) URL, or an object in S3."""
+
+import os
+import urllib.request
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+from urllib.parse import urlsplit
+
+import tenacity
+import urllib3
+
+from embedder.errors import ConfigurationError, TemporaryError, WeightsError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+Progress = Callable[[int, int | None], None]
+"""Called with the bytes so far and, where it is known, their total."""
+ATTEMPTS = 5
+FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
+"""Most before another attempt, seconds: doubled each time, of which a random share is waited."""
+TIMEOUT = urllib3.Timeout(connect=10, read=60)
+"""Of one wait for the network, seconds."""
+CHUNK = 1 << 20
+"""Bytes written at a time."""
+GIVE = "give a checkpoint's path, https:// or s3:// address, or random:SEED"
+
+
+class Body(Protocol):
+    """What a download is read from."""
+
+    def read(self, amt: int, /) -> bytes:
+        """The next bytes, none at the end."""
+
+
+def fetch_checkpoint(location: str, into: Path, progress: Progress | None = None) -> Path:
+    """The file at `location`: its own path where it is on this machine, else a copy written to `into`."""
+    scheme = location.partition("://")[0] if "://" in location else ""
+    if not scheme:
+        path = Path(location).expanduser()
+        check_is_file(path)
+        return path
+    fetchers = {"http": _fetch_http, "https": _fetch_http, "s3": _fetch_s3}
+    if scheme.lower() not in fetchers:
+        raise WeightsError(f"{without_secrets(location)}: no such kind of address; {GIVE}")
+    retrying = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(ATTEMPTS),
+        wait=tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
+        retry=tenacity.retry_if_exception_type(TemporaryError),
+        reraise=True,
+    )
+    retrying(fetchers[scheme.lower()], location, into, progress or (lambda _done, _total: None))
+    return into
+
+
+def without_secrets(url: str) -> str:
+    """A URL without password and query, fit for a message."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def check_is_file(path: Path) -> None:
+    """WeightsError where there is no file that can be read."""
+    if not path.exists():
+        raise WeightsError(f"{path}: no such file; {GIVE}")
+    if not path.is_file():
+        raise WeightsError(f"{path} is a folder, not a checkpoint; give the file in it")
+    if not os.access(path, os.R_OK):
+        raise WeightsError(f"{path} may not be read; check its permissions")
+
+
+def _fetch_http(url: str, into: Path, progress: Progress) -> None:
+    shown = without_secrets(url)
+    try:
+        with _http_pool(url) as pool:
+            reply = pool.request("GET", url, preload_content=False, headers={"Accept-Encoding": "identity"})
+            _check_status(reply.status, shown)
+            length = reply.headers.get("Content-Length")
+            with into.open("wb") as file:
+                _copy(reply, file, int(length) if length else None, progress)
+            reply.release_conn()
+    except (urllib3.exceptions.LocationValueError, urllib3.exceptions.URLSchemeUnknown) as error:
+        raise WeightsError(f"{shown} is no address; {GIVE}") from error
+    except urllib3.exceptions.HTTPError as error:
+        reason = getattr(error, "reason", None) or error
+        if isinstance(reason, urllib3.exceptions.ResponseError):
+            raise WeightsError(f"{shown} is redirected without end; check the address") from error
+        if isinstance(reason, urllib3.exceptions.SSLError):
+            raise WeightsError(f"{shown} has no trusted certificate; check the address, or this machine's certificates") from error
+        raise TemporaryError(
+            f"{shown} could not be downloaded ({type(reason).__name__}); check the address and the network, and try again"
+        ) from error
+
+
+def _http_pool(url: str) -> urllib3.PoolManager:
+    """Connections to where the URL points, through the environment's proxy: they follow redirects, and repeat nothing."""
+    parts = urlsplit(url)
+    retries = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=5)
+    proxy = urllib.request.getproxies().get(parts.scheme.lower())
+    if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
+        return urllib3.ProxyManager(proxy, timeout=TIMEOUT, retries=retries)
+    return urllib3.PoolManager(timeout=TIMEOUT, retries=retries)
+
+
+def _check_status(status: int, shown: str) -> None:
+    if status == HTTPStatus.OK:
+        return
+    if status in {401, 403, 404, 410}:
+        raise WeightsError(f"{shown} answers {status}: no such file, or it is not public; check the address")
+    if status in {408, 425, 429} or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise TemporaryError(f"{shown} answers {status}; try again later")
+    raise WeightsError(f"{shown} answers {status}; check the address")
+
+
+def _fetch_s3(url: str, into: Path, progress: Progress) -> None:
+    from embedder.storage.s3_errors import s3_errors_at  # noqa: PLC0415 - imports boto3
+
+    parts = urlsplit(url)
+    bucket, key = parts.netloc, parts.path.lstrip("/")
+    if not bucket or not key:
+        raise WeightsError(f"{url} names no object; write s3://bucket/key")
+    try:
+        with s3_errors_at(url), into.open("wb") as file:
+            reply = _s3_client().get_object(Bucket=bucket, Key=key)
+            _copy(reply["Body"], file, reply["ContentLength"], progress)
+    except ConfigurationError as error:
+        raise WeightsError(f"weights {error}") from error
+    except ValueError as error:
+        raise WeightsError(f"{url}: {str(error).splitlines()[0]}; check bucket, key and the AWS settings") from error
+
+
+def _s3_client() -> "S3Client":
+    import boto3  # noqa: PLC0415
+    import botocore  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
+    session = boto3.Session()
+    config = Config(connect_timeout=10, read_timeout=60, retries={"total_max_attempts": 1})
+    if session.get_credentials() is None:
+        config = config.merge(Config(signature_version=botocore.UNSIGNED))  # Clay's bucket is public
+    return session.client("s3", config=config)
+
+
+def _copy(body: Body, file: BinaryIO, total: int | None, progress: Progress) -> None:
+    done = 0
+    while chunk := body.read(CHUNK):
+        file.write(chunk)
+        done += len(chunk)
+        progress(done, total)
+    if total is not None and done != total:
+        raise TemporaryError(f"the download broke off after {done} of {total} bytes; check the network and try again")

@@ -1,0 +1,179 @@
+"""Pixels to embeddings on whatever the machine has: device, precision and batches."""
+
+import contextlib
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from embedder.errors import ConfigurationError, NonFiniteError
+from embedder.models.checkpoint import load_encoder
+from embedder.recipes import BANDS, Recipe
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+BATCH_SIZES = {"cpu": 2, "cuda": 32, "mps": 8}
+"""Chips that go through the model at once: on a CPU the fewest that keep it busy, since more of them fall out of its caches."""
+BF16_CAPABILITY = (8, 0)
+"""From this CUDA compute capability on, bf16 is native."""
+CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Quota and period of this container's CPU time, microseconds."""
+
+
+class _Pending(NamedTuple):
+    """A batch that the device works on."""
+
+    embeddings: Tensor
+    """On the host, valid once `done`: (n, width)."""
+    done: torch.cuda.Event | None
+
+
+class Encoder:
+    """A recipe's model with its weights on a device."""
+
+    def __init__(
+        self,
+        slim: Path,
+        recipe: Recipe,
+        *,
+        year: int,
+        device: str = "auto",
+        precision: str = "auto",
+        batch_size: int | None = None,
+    ) -> None:
+        self._device = resolve_device(device)
+        self.precision = resolve_precision(precision, self._device)
+        """fp32, bf16 or fp16: what the transformer computes in; everything before it is always fp32."""
+        self.batch_size = batch_size or BATCH_SIZES[self._device.type]
+        """Chips that go through the model at once; halved where they don't fit the device's memory."""
+        self.recipe = recipe
+        self.year = year
+        if self._device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(min(torch.get_num_threads(), cpu_count()))
+        torch.backends.cuda.matmul.allow_tf32 = self.precision != "fp32"  # ten bits of fraction: more than bf16's seven
+        self._model = load_encoder(slim, recipe)
+        self._model.transformer.to(DTYPES[self.precision])
+        self._model.to(self._device)
+
+    @property
+    def device(self) -> str:
+        """Where it computes: cpu, mps, or cuda with the card's name."""
+        return f"cuda:{torch.cuda.get_device_name(self._device)}" if self._device.type == "cuda" else self._device.type
+
+    def encode(self, batches: Iterable[tuple[NDArray[np.uint16], NDArray[np.float64]]]) -> Iterator[NDArray[np.float32]]:
+        """Embeddings (n, width) for each batch of pixels (n, 4, s, s) and chip centres in degrees (n, 2: longitude, latitude), in order.
+
+        Beside a GPU the next batch is drawn from `batches` and launched before this one's embeddings are waited for.
+        """
+        in_flight = 0 if self._device.type == "cpu" else 1
+        pending: deque[_Pending] = deque()
+        for pixels, lonlat in batches:
+            pending.append(self._launch(pixels, lonlat))
+            while len(pending) > in_flight:
+                yield self._collect(pending.popleft())
+        while pending:
+            yield self._collect(pending.popleft())
+
+    @torch.inference_mode()
+    def _launch(self, pixels: NDArray[np.uint16], lonlat: NDArray[np.float64]) -> _Pending:
+        size, on_card = self.recipe.chip_pixels, self._device.type == "cuda"
+        if pixels.dtype != np.uint16 or pixels.shape != (len(lonlat), len(BANDS), size, size) or lonlat.shape != (len(pixels), 2):
+            raise ValueError(
+                f"{pixels.dtype} pixels {pixels.shape} with places {lonlat.shape}: uint16 (n, 4, {size}, {size}), (n, 2) needed"
+            )
+        embeddings = torch.empty(len(pixels), self.recipe.width, pin_memory=on_card)  # (n, width)
+        start = 0
+        while start < len(pixels):
+            part = slice(start, start + self.batch_size)
+            if self._encode_part(pixels[part], lonlat[part], embeddings[part]):
+                start = part.stop
+            else:
+                self._halve()
+        done = None
+        if on_card:
+            done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            done.record(torch.cuda.current_stream(self._device))
+        return _Pending(embeddings, done)
+
+    def _encode_part(self, pixels: NDArray[np.uint16], lonlat: NDArray[np.float64], out: Tensor) -> bool:
+        """Start to fill `out`; False where the device's memory is too small. Returns first, so that the error's frames hold no memory."""
+        with contextlib.suppress(torch.OutOfMemoryError):
+            result = self._model(self._upload(pixels), lonlat, self.year)  # (n, width)
+            out.copy_(result, non_blocking=True)
+            return True
+        return False
+
+    def _upload(self, pixels: NDArray[np.uint16]) -> Tensor:
+        if self._device.type == "mps":  # knows no unsigned 16-bit integers
+            return torch.from_numpy(pixels.astype(np.int32)).to(self._device)
+        host = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))  # (n, 4, s, s)
+        return host.pin_memory().to(self._device, non_blocking=True) if self._device.type == "cuda" else host
+
+    def _halve(self) -> None:
+        if self.batch_size == 1:
+            raise ConfigurationError(
+                f"one chip of {self.recipe.name} does not fit the memory of {self.device}: use a larger one, or the CPU"
+            )
+        self.batch_size //= 2
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _collect(self, pending: _Pending) -> NDArray[np.float32]:
+        if pending.done:
+            pending.done.synchronize()
+        elif self._device.type == "mps":
+            torch.mps.synchronize()
+        embeddings: NDArray[np.float32] = pending.embeddings.numpy()  # (n, width)
+        bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
+        if len(bad):
+            raise NonFiniteError(int(bad[0]), precision=self.precision)
+        return embeddings
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of this name; for `auto` a GPU where there is one. ConfigurationError where it is not there."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, there in available.items() if there))
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in available:
+        raise ConfigurationError(f"no such device: {name!r}; choose auto, cpu, cuda or mps")
+    if not available[device.type] or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
+        raise ConfigurationError(f"device {name} is not available on this machine; choose auto or cpu")
+    return device
+
+
+def resolve_precision(name: str, device: torch.device) -> str:
+    """The precision of this name; for `auto` what the device is fast at. ConfigurationError where it cannot compute in it."""
+    if name == "auto":
+        return _fast_precision(device)
+    if name not in DTYPES:
+        raise ConfigurationError(f"no such precision: {name!r}; choose auto, {', '.join(DTYPES)}")
+    if name == "fp16" and device.type == "cpu":
+        raise ConfigurationError("precision fp16 needs a GPU: choose auto, bf16 or fp32 on a CPU")
+    return name
+
+
+def _fast_precision(device: torch.device) -> str:
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.get_device_capability(device) >= BF16_CAPABILITY else "fp16"
+    if device.type == "cpu" and any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")):
+        return "bf16"
+    return "fp32"
+
+
+def cpu_count() -> int:
+    """The CPUs that this process may use: torch counts the machine's, which in a container can be many more than its quota."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = (int(number) for number in CGROUP_QUOTA.read_text().split())  # "max 100000" where there is no quota
+        count = min(count, max(1, quota // period))
+    return count

@@ -1,0 +1,55 @@
+"""Every way in which a step ends without success, with its exit code. A message says what, where, and what to do."""
+
+
+class EmbedderError(Exception):
+    """Root of the errors that end a command with one line and `exit_code`."""
+
+    exit_code = 78
+
+
+class UsageError(EmbedderError):
+    """The command line itself is wrong."""
+
+    exit_code = 2
+
+
+class TemporaryError(EmbedderError):
+    """Trouble that outlasted its retries, and may be gone at the next attempt."""
+
+    exit_code = 75
+
+
+class ConfigurationError(EmbedderError):
+    """A wrong setting or input: another attempt would end the same way."""
+
+
+class SourceError(ConfigurationError):
+    """A tile is not what the grid or the inventory says."""
+
+
+class WeightsError(ConfigurationError):
+    """A checkpoint that cannot be used: damaged, not a checkpoint, or of another model."""
+
+
+class InvalidFileError(ConfigurationError):
+    """A column's file that does not hold what its run promises."""
+
+
+class NotFoundError(ConfigurationError):
+    """No object at this key."""
+
+
+class ConflictError(EmbedderError):
+    """The object at this key is not the version that the writer expected: somebody else wrote it."""
+
+    exit_code = 75
+
+
+class NonFiniteError(ConfigurationError):
+    """The model gave NaN or infinite numbers for a chip."""
+
+    def __init__(self, index: int, *, precision: str) -> None:
+        advice = "check the weights and this chip's pixels" if precision == "fp32" else "try --precision fp32"
+        super().__init__(f"the embedding of chip {index} of a batch is not finite in {precision}: {advice}")
+        self.index = index
+        """Place in its batch, from 0: the caller knows the chip's name."""

@@ -1,0 +1,60 @@
+"""The whole run on one machine: the steps that the pods run, in this process."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from embedder.errors import EmbedderError
+from embedder.grid import COLUMN_PIXELS, TILE_PIXELS, column_window, tile_windows
+from embedder.progress import Progress
+from embedder.run import Run, RunPlace
+from embedder.source.inventory import list_tiles, open_source
+from embedder.steps.embed import EmbedResult, embed
+from embedder.steps.finalize import finalize
+from embedder.steps.plan import PlanOptions, plan
+from embedder.storage import open_storage
+from embedder.weights import without_secrets
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalRun:
+    """What became of a run."""
+
+    place: RunPlace
+    run: Run
+    embedded: EmbedResult
+    manifest: dict[str, Any] | None
+    """None where columns failed, so that nothing was published."""
+    refusal: EmbedderError | None
+    """Why nothing was published."""
+
+
+def run_local(
+    output: str, options: PlanOptions, progress: Progress, *, force: bool = False, device: str = "auto", columns_together: int | None = None
+) -> LocalRun:
+    """Plan, embed and finalize."""
+    storage = open_storage(output)
+    run = plan(storage, options, progress)
+    place = RunPlace(storage=storage, recipe=options.recipe, year=options.year)
+    embedded = embed(place, run, options.columns, progress, force=force, device=device, columns_together=columns_together)
+    manifest = refusal = None
+    try:
+        manifest = finalize(place, run, options.columns, progress)
+    except EmbedderError as error:
+        refusal = error
+    return LocalRun(place=place, run=run, embedded=embedded, manifest=manifest, refusal=refusal)
+
+
+def describe(options: PlanOptions) -> str:
+    """What a run would do, without doing any of it."""
+    source = open_source(options.source)
+    inventory = list_tiles(source, options.year)
+    tiles = {column: [tile for tile in tile_windows(column_window(column)) if tile in inventory] for column in options.columns}
+    share = COLUMN_PIXELS / TILE_PIXELS
+    return "\n".join(
+        (
+            f"{options.recipe.name} {options.year}: {len(options.columns)} columns, {sum(map(bool, tiles.values()))} of them with tiles",
+            f"  source   {source.location}: {len(inventory)} tiles in the grid",
+            f"  weights  {without_secrets(options.weights)}",
+            f"  to read  about {sum(inventory[tile].size for column in tiles.values() for tile in column) * share / 1e9:.2f} GB",
+        )
+    )

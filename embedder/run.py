@@ -1,0 +1,198 @@
+"""The run record `_run.json`: what a recipe's year under one output is made from, so that nothing else gets mixed into it."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from embedder import __version__
+from embedder.errors import ConfigurationError, ConflictError, NotFoundError
+from embedder.grid import Tile, format_columns, parse_columns
+from embedder.recipes import RECIPES, Precision, Recipe
+from embedder.source.inventory import Inventory, TileFile
+from embedder.storage import Storage
+
+FORMAT = 1
+"""Version of the run record and of the columns' files; another one is another configuration."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What every step of a run agrees on."""
+
+    recipe: Recipe
+    year: int
+    source: str
+    """Where the tiles are read: a URL, or a folder's absolute path."""
+    inventory: Inventory
+    weights: str
+    """Where plan took the checkpoint from."""
+    checkpoint_sha256: str | None
+    """Of the file at `weights`; None for random weights."""
+    weights_sha256: str
+    """Of the slim form that every embed step reads."""
+    precision: Precision
+    """As asked for: auto, fp32, bf16 or fp16."""
+    columns: tuple[int, ...]
+    """Every column that was ever planned under this output."""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What must be the same for all columns under one prefix."""
+        return {
+            "format": FORMAT,
+            "recipe": self.recipe.name,
+            "year": self.year,
+            "source": self.source,
+            "weights_sha256": self.weights_sha256,
+            "precision": self.precision,
+            "inventory": {tile.name: file.etag for tile, file in sorted(self.inventory.items())},
+        }
+
+    @property
+    def config_digest(self) -> str:
+        """SHA-256 of the configuration."""
+        return hashlib.sha256(json.dumps(self.config, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def is_meaningless(self) -> bool:
+        """Whether the weights are random, so that the embeddings mean nothing."""
+        return self.weights.startswith("random:")
+
+    def differences(self, other: "Run") -> list[str]:
+        """The fields in which the two configurations differ, each with both values."""
+        mine, others = self.config, other.config
+        lines = [f"{name} {others[name]} (now {mine[name]})" for name in mine if name != "inventory" and mine[name] != others[name]]
+        tiles = sorted(
+            name for name in mine["inventory"] | others["inventory"] if mine["inventory"].get(name) != others["inventory"].get(name)
+        )
+        if tiles:
+            lines.append(f"inventory (tile {tiles[0]}{f' and {len(tiles) - 1} more' if len(tiles) > 1 else ''} changed)")
+        return lines
+
+    def to_json(self) -> bytes:
+        """The run record."""
+        record = self.config | {
+            "config_digest": self.config_digest,
+            "weights": self.weights,
+            "checkpoint_sha256": self.checkpoint_sha256,
+            "columns": format_columns(self.columns),
+            "package_version": __version__,
+            "inventory": {tile.name: {"etag": file.etag, "size": file.size} for tile, file in sorted(self.inventory.items())},
+        }
+        return json.dumps(record, indent=1).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes, where: str) -> "Run":
+        """The run of a record; ConfigurationError where it is none that this version can read."""
+        try:
+            record = json.loads(data)
+            if record["format"] != FORMAT:
+                raise ConfigurationError(f"{where} has format {record['format']}, this version reads {FORMAT}: use another --output")
+            run = cls(
+                recipe=RECIPES[record["recipe"]],
+                year=record["year"],
+                source=record["source"],
+                inventory={Tile.from_name(name): TileFile(**file) for name, file in record["inventory"].items()},
+                weights=record["weights"],
+                checkpoint_sha256=record["checkpoint_sha256"],
+                weights_sha256=record["weights_sha256"],
+                precision=record["precision"],
+                columns=tuple(parse_columns(record["columns"])),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigurationError(f"{where} is not a run record ({error!r}): restore it, or use another --output") from error
+        if run.config_digest != record.get("config_digest"):
+            raise ConfigurationError(
+                f"{where} was altered: its config digest does not fit its content: restore it, or use another --output"
+            )
+        return run
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlace:
+    """Where the files of one recipe and year lie below an output."""
+
+    storage: Storage
+    recipe: Recipe
+    year: int
+
+    @property
+    def prefix(self) -> str:
+        """The folder of this recipe and year."""
+        return f"{self.recipe.name}/{self.year}/"
+
+    @property
+    def record_key(self) -> str:
+        """The run record."""
+        return f"{self.prefix}_run.json"
+
+    @property
+    def manifest_key(self) -> str:
+        """The manifest."""
+        return f"{self.prefix}_manifest.json"
+
+    @property
+    def coverage_key(self) -> str:
+        """The picture of what was embedded."""
+        return f"{self.prefix}_coverage.png"
+
+    def column_key(self, column: int) -> str:
+        """A column's file."""
+        return f"{self.prefix}worldcover_embeddings_{self.year}_{column:04d}.parquet"
+
+    def weights_key(self, sha256: str) -> str:
+        """The encoder's weights in slim form."""
+        return f"{self.recipe.name}/_weights/{sha256}.safetensors"
+
+    def load(self) -> Run:
+        """The run that was planned here; ConfigurationError where none was."""
+        run = self.find()
+        if run is None:
+            raise ConfigurationError(f"no run at {self.storage.where(self.record_key)}: run `embedder plan` with these options first")
+        return run
+
+    def find(self) -> Run | None:
+        """The run that was planned here, if any."""
+        try:
+            data = self.storage.get(self.record_key).data
+        except NotFoundError:
+            return None
+        return self._parse(data)
+
+    def record(self, run: Run) -> Run:
+        """Write the run record, or add the run's columns to the one that is there.
+
+        Raises ConfigurationError, naming the fields, where it is another configuration's.
+        """
+        for _ in range(10):
+            try:
+                stored = self.storage.get(self.record_key)
+            except NotFoundError:
+                version, merged = None, run
+            else:
+                version, merged = stored.version, self.merge(run, self._parse(stored.data))
+                if merged.to_json() == stored.data:
+                    return merged
+            try:
+                self.storage.put(self.record_key, merged.to_json(), replaces=version)
+            except ConflictError:
+                continue  # another plan was faster: its record counts
+            return merged
+        raise ConflictError(f"{self.storage.where(self.record_key)} keeps being rewritten by others: try again when they are done")
+
+    def merge(self, run: Run, recorded: Run) -> Run:
+        """The recorded run with the columns of this one; ConfigurationError where it is another configuration's."""
+        if differences := run.differences(recorded):
+            raise ConfigurationError(
+                f"{self.storage.where(self.prefix)} holds another run, which differs in {'; '.join(differences)}: "
+                "use another --output, or give that run's options"
+            )
+        return Run(**vars(recorded) | {"columns": tuple(sorted({*recorded.columns, *run.columns}))})
+
+    def _parse(self, data: bytes) -> Run:
+        where = self.storage.where(self.record_key)
+        run = Run.from_json(data, where)
+        if (run.recipe, run.year) != (self.recipe, self.year):
+            raise ConfigurationError(f"{where} is the record of {run.recipe.name} {run.year}: it was moved; restore it")
+        return run

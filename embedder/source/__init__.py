@@ -1,0 +1,1 @@
+"""The source: which tiles exist, and their pixels, column by column."""

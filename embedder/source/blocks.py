@@ -1,0 +1,96 @@
+"""The blocks of a tile: where they lie in its file, and their pixels, verified.
+
+GDAL takes what a damaged DEFLATE block yields as long as it is enough to fill the block (libtiff's ZIPDecode accepts surplus
+output, and then no checksum is compared): of 60 single flipped bits in the real tile, 10 came back as wrong pixels without an
+error. So blocks are inflated here, by libdeflate, which compares each one's Adler-32.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import deflate
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.io import DatasetReader
+
+from embedder.grid import BLOCK_PIXELS, Window
+from embedder.recipes import BANDS
+
+BLOCK_SHAPE = (BLOCK_PIXELS, BLOCK_PIXELS, len(BANDS))
+"""(y, x, band): pixel-interleaved."""
+BLOCK_BYTES = BLOCK_PIXELS * BLOCK_PIXELS * len(BANDS) * 2
+GAP_BYTES = 65_536
+"""Blocks that lie closer together in the file are fetched in one request."""
+
+
+class DamagedBlockError(Exception):
+    """A block's bytes do not match their checksum."""
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Block:
+    """A block of a tile, and its bytes in the tile's file: [start, stop), empty for a block of nodata alone."""
+
+    start: int
+    stop: int
+    x: int
+    """Counted in blocks, from the west."""
+    y: int
+    """Counted in blocks, from the north."""
+
+
+def has_verifiable_blocks(dataset: DatasetReader) -> bool:
+    """Whether the file has the source's layout, which `inflate` knows."""
+    structure = dataset.tags(ns="IMAGE_STRUCTURE")
+    layout = [structure.get(name) for name in ("COMPRESSION", "PREDICTOR", "INTERLEAVE")]
+    return layout == ["DEFLATE", "2", "PIXEL"] and set(dataset.block_shapes) == {BLOCK_SHAPE[:2]}
+
+
+def index_blocks(dataset: DatasetReader) -> dict[tuple[int, int], Block]:
+    """The blocks by (x, y)."""
+    index = {}
+    for y in range(-(-dataset.height // BLOCK_PIXELS)):
+        for x in range(-(-dataset.width // BLOCK_PIXELS)):
+            offset, size = (dataset.get_tag_item(f"BLOCK_{what}_{x}_{y}", "TIFF", bidx=1) for what in ("OFFSET", "SIZE"))
+            start = int(offset or 0)
+            index[x, y] = Block(start=start, stop=start + int(size or 0), x=x, y=y)
+    return index
+
+
+def blocks_of(window: Window) -> list[tuple[int, int]]:
+    """The (x, y) of the blocks that a window of the tile touches."""
+    last_x, last_y = (window.x + window.width - 1) // BLOCK_PIXELS, (window.y + window.height - 1) // BLOCK_PIXELS
+    return [(x, y) for y in range(window.y // BLOCK_PIXELS, last_y + 1) for x in range(window.x // BLOCK_PIXELS, last_x + 1)]
+
+
+def contiguous(blocks: list[Block]) -> Iterator[list[Block]]:
+    """The blocks that have bytes, in groups that lie together in the file."""
+    group: list[Block] = []
+    for block in sorted(block for block in blocks if block.stop > block.start):
+        if group and block.start - group[-1].stop > GAP_BYTES:
+            yield group
+            group = []
+        group.append(block)
+    if group:
+        yield group
+
+
+def inflate(
+    data: bytes | memoryview, x_start: int, x_stop: int, *, rows: slice = slice(BLOCK_PIXELS), out: NDArray[np.uint16] | None = None
+) -> NDArray[np.uint16]:
+    """Pixels [x_start, x_stop) of a block's rows: (band, y, x), in `out` where one is given. Raises DamagedBlockError."""
+    try:
+        raw = deflate.zlib_decompress(data, BLOCK_BYTES)
+    except deflate.DeflateError as error:
+        raise DamagedBlockError("its bytes do not match their checksum") from error
+    if len(raw) != BLOCK_BYTES:
+        raise DamagedBlockError(f"it has {len(raw)} bytes of pixels, not {BLOCK_BYTES}")
+    differences = np.frombuffer(raw, "<u2").reshape(BLOCK_SHAPE)[rows, :x_stop].transpose(2, 0, 1)  # (band, y, x)
+    if out is None:
+        out = np.empty((*differences.shape[:2], x_stop - x_start), np.uint16)
+    # TIFF's predictor 2: each pixel minus the one before it
+    pixels = out if x_start == 0 else np.empty(differences.shape, np.uint16)  # the latter takes what lies west of x_start, too
+    np.add.accumulate(differences, axis=2, dtype=np.uint16, out=pixels)
+    if pixels is not out:
+        out[:] = pixels[:, :, x_start:]
+    return out

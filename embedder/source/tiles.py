@@ -1,0 +1,177 @@
+"""One tile: opened with checks, read by windows from several threads, retried, never guessed at."""
+
+import ctypes
+import os
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.io import DatasetReader
+from rasterio.windows import Window as RasterWindow
+
+from embedder.errors import SourceError, TemporaryError
+from embedder.grid import BLOCK_PIXELS, NORTH, TILE_PIXELS, WEST, Tile, Window
+from embedder.recipes import BANDS
+from embedder.source.blocks import Block, DamagedBlockError, blocks_of, contiguous, has_verifiable_blocks, index_blocks, inflate
+from embedder.source.inventory import Source, TileFile, check_unchanged
+from embedder.source.retries import retrying
+
+T = TypeVar("T")
+
+HEADER_BYTES = 32_768
+"""Of the first request for a tile: enough for its header and the table of its blocks."""
+GDAL_OPTIONS: dict[str, str | int] = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_INGESTED_BYTES_AT_OPEN": HEADER_BYTES,
+    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
+    "GDAL_HTTP_CONNECTTIMEOUT": "10",
+    "GDAL_HTTP_LOW_SPEED_TIME": "30",
+    "GDAL_HTTP_LOW_SPEED_LIMIT": "1000",
+    # A retry must ask the server again, and not the bytes that have just proved wrong.
+    "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/",
+    # Nothing is read twice, so the cache need only hold the blocks being copied out, bytes.
+    "GDAL_CACHEMAX": 64_000_000,
+}
+"""For remote COGs: few requests, whole ranges, and no wait without an end."""
+
+READING_NICENESS = 19
+"""Of the reading threads: the encoder comes first, and where it waits for pixels, they have the machine."""
+
+_thread = threading.local()
+
+
+def enter_gdal_env() -> None:
+    """Give the calling thread one GDAL environment for its lifetime."""
+    if sys.platform == "linux":  # where a thread has a priority of its own
+        # On a CPU the encoder's threads wait for each other: one that reading keeps from its core delays all.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), READING_NICENESS)
+    _keep_freed_memory()
+    _thread.env = rasterio.Env(**GDAL_OPTIONS)
+    _thread.env.__enter__()
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep the 8 MB that each block takes for the next one: fresh pages cost a fifth of the reading's CPU time."""
+    m_trim_threshold, m_mmap_threshold = -1, -3
+    with suppress(AttributeError, OSError):  # another C library
+        libc = ctypes.CDLL(None)
+        libc.mallopt(m_mmap_threshold, 32 << 20)
+        libc.mallopt(m_trim_threshold, 256 << 20)
+
+
+class TileReader:
+    """A tile's pixels, for several threads. GDAL opens the file and finds its blocks; each is fetched and decoded once."""
+
+    def __init__(self, source: Source, key: str, tile: Tile, file: TileFile, stop: threading.Event) -> None:
+        """`stop`, once set, ends the retries of reads under way."""
+        self._source, self._key, self._tile, self._file, self._stop = source, key, tile, file, stop
+        self._name = f"tile {tile.name} at {source.location}/{key}"
+        self._opening = threading.Lock()
+        self._blocks: dict[tuple[int, int], Block] | None = None
+
+    def read(self, window: Window) -> NDArray[np.uint16]:
+        """Pixels of a window of this tile: (band, y, x), red, green, blue, NIR.
+
+        Raises SourceError where the tile is damaged, has changed, or is not of the grid; TemporaryError where trouble outlasts the retries.
+        """
+        with self._opening:
+            if self._blocks is None:
+                self._blocks = self._retry(self._index)
+        if not self._blocks:
+            return self._retry(partial(self._read_with_gdal, window))
+        pixels: NDArray[np.uint16] = np.zeros((len(BANDS), window.height, window.width), np.uint16)
+        for group in contiguous([self._blocks[place] for place in blocks_of(window)]):
+            self._retry(partial(self._read_blocks, group, window, pixels))
+        return pixels
+
+    def _retry(self, read: Callable[[], T]) -> T:
+        try:
+            # What arrives damaged over a network may be whole the next time; a file stays what it is.
+            return retrying(TemporaryError, *([] if self._source.is_folder else [DamagedBlockError]), stop=self._stop)(read)
+        except DamagedBlockError as error:
+            raise SourceError(f"{self._name} is damaged: {error}: restore it, then run again") from error
+
+    def _index(self) -> dict[tuple[int, int], Block]:
+        """The tile's blocks; none where they are not of the source's layout, which GDAL then reads alone."""
+        with self._open() as dataset:
+            is_little_endian = self._source.read_range(self._key, self._file, 0, 2) == b"II"
+            return index_blocks(dataset) if is_little_endian and has_verifiable_blocks(dataset) else {}
+
+    def _read_blocks(self, group: list[Block], window: Window, pixels: NDArray[np.uint16]) -> None:
+        """Fetch blocks that lie together in one request, and copy their part of the window."""
+        start = group[0].start
+        data = memoryview(self._source.read_range(self._key, self._file, start, group[-1].stop))
+        for block in group:
+            left, top = block.x * BLOCK_PIXELS, block.y * BLOCK_PIXELS
+            x_start, x_stop = max(window.x, left), min(window.x + window.width, left + BLOCK_PIXELS)
+            y_start, y_stop = max(window.y, top), min(window.y + window.height, top + BLOCK_PIXELS)
+            part = pixels[:, y_start - window.y : y_stop - window.y, x_start - window.x : x_stop - window.x]
+            compressed, rows = data[block.start - start : block.stop - start], slice(y_start - top, y_stop - top)
+            try:
+                inflate(compressed, x_start - left, x_stop - left, rows=rows, out=part)
+            except DamagedBlockError as error:
+                raise DamagedBlockError(f"block x {block.x}, y {block.y}: {error}") from error
+
+    def _read_with_gdal(self, window: Window) -> NDArray[np.uint16]:
+        with self._open() as dataset:
+            try:
+                pixels: NDArray[np.uint16] = dataset.read(window=RasterWindow(window.x, window.y, window.width, window.height))
+            except rasterio.errors.RasterioError as error:
+                raise self._gdal_error(error) from error
+        return pixels
+
+    def _open(self) -> DatasetReader:
+        # The server itself refuses to mix two versions of a tile (412); of a folder the file is looked at.
+        if self._source.is_folder:
+            check_unchanged(self._source, self._key, self._file)
+        etag = self._file.etag.replace('"', r"\"")
+        try:
+            with rasterio.Env(GDAL_HTTP_HEADERS=f'"If-Match: {etag}"'):
+                dataset = rasterio.open(self._source.gdal_path(self._key))
+        except rasterio.errors.RasterioError as error:
+            raise self._gdal_error(error) from error
+        try:
+            self._check(dataset)
+        except SourceError:
+            dataset.close()
+            raise
+        return dataset
+
+    def _check(self, dataset: DatasetReader) -> None:
+        origin = Affine(1 / TILE_PIXELS, 0, WEST + self._tile.column, 0, -1 / TILE_PIXELS, NORTH - self._tile.row)
+        epsg = dataset.crs.to_epsg() if dataset.crs else None
+        for what, found, expected in (
+            ("size", f"{dataset.width} x {dataset.height}", f"{TILE_PIXELS} x {TILE_PIXELS}"),
+            ("band count", dataset.count, len(BANDS)),
+            ("dtype", "/".join(sorted(set(dataset.dtypes))), "uint16"),
+            ("CRS", f"EPSG:{epsg}", "EPSG:4326"),
+            ("transform", dataset.transform, origin),
+        ):
+            same = dataset.transform.almost_equals(origin, precision=1e-9) if what == "transform" else found == expected
+            if not same:
+                raise SourceError(
+                    f"{self._name}: {what} is {_one_line(found)}, expected {_one_line(expected)}: "
+                    "it is not a WorldCover S2RGBNIR tile of this grid"
+                )
+
+    def _gdal_error(self, error: BaseException) -> DamagedBlockError | TemporaryError:
+        """GDAL hardly tells trouble on the way from a damaged file: ask for the tile, and then its first bytes, in a way that does."""
+        check_unchanged(self._source, self._key, self._file)
+        self._source.read_range(self._key, self._file, 0, HEADER_BYTES)
+        while error.__cause__ or error.__context__:  # GDAL's own reason stands at the end
+            error = error.__cause__ or error.__context__ or error
+        reason = _one_line(error)
+        if any(sign in reason for sign in ("HTTP", "connect", "timed out")):
+            return TemporaryError(f"{self._name}: {reason}: try again later")
+        return DamagedBlockError(reason)
+
+
+def _one_line(value: object) -> str:
+    return " ".join(str(value).split())

@@ -1,0 +1,78 @@
+"""Embed: write the files of some columns, except those that are there and valid."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from embedder.column_file import CheckedColumn
+from embedder.errors import SourceError
+from embedder.progress import Progress
+from embedder.run import Run, RunPlace
+from embedder.source.strip import chips_with_tiles
+from embedder.steps.inspect import inspect_columns
+from embedder.steps.pipeline import FailedColumn, Pipeline
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedResult:
+    """What became of each column."""
+
+    written: list[CheckedColumn] = field(default_factory=list)
+    skipped: list[CheckedColumn] = field(default_factory=list)
+    """Finished before."""
+    failed: dict[int, SourceError] = field(default_factory=dict)
+    """Their tiles cannot be used."""
+
+
+def embed(
+    place: RunPlace,
+    run: Run,
+    columns: Sequence[int],
+    progress: Progress,
+    *,
+    force: bool = False,
+    device: str = "auto",
+    columns_together: int | None = None,
+) -> EmbedResult:
+    """Write the files of these columns, except those that are there and valid.
+
+    `columns_together` adjacent columns are read as one strip; None takes what suits the device. A column whose tiles are
+    wrong is reported in the result, and the others go on; any other trouble raises at once.
+    """
+    result = EmbedResult()
+    versions: dict[int, str | None] = {}
+    for column, (found, version) in zip(columns, inspect_columns(place, run, columns, progress), strict=True):
+        if isinstance(found, CheckedColumn) and not force:
+            result.skipped.append(found)
+        else:
+            versions[column] = version
+    to_read = sum(sum(chips_with_tiles(run.inventory, column, run.recipe.chip_pixels)) for column in versions)
+    together = columns_together or (_best_together(device) if to_read else 1)
+    pipeline = Pipeline(place=place, run=run, versions=versions, device=device, progress=progress)
+    with progress.task("embed", columns=len(versions), chips=to_read):
+        for done in pipeline.embed(list(adjacent(list(versions), together))):
+            progress.column_done()
+            if isinstance(done, FailedColumn):
+                result.failed[done.column] = done.error
+                progress.say(f"column {done.column} failed: {done.error}")
+            else:
+                result.written.append(done)
+    return result
+
+
+def adjacent(columns: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Columns in groups of neighbours, at most `most` in each."""
+    group: list[int] = []
+    for column in sorted(columns):
+        if group and (column != group[-1] + 1 or len(group) == most):
+            yield group
+            group = []
+        group.append(column)
+    if group:
+        yield group
+
+
+def _best_together(device: str) -> int:
+    """Eight where a GPU would wait for the reading; fewer on a CPU, where a kill would cost more than the reading saves."""
+    from embedder.encoder import resolve_device  # noqa: PLC0415 - imports torch
+
+    return 8 if resolve_device(device).type == "cuda" else 2

@@ -1,0 +1,194 @@
+"""From pixels to files: chips are read ahead, encoded in batches, and a finished column is written while others are encoded."""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedder import column_file
+from embedder.ahead import ahead
+from embedder.column_file import CheckedColumn
+from embedder.errors import ConfigurationError, ConflictError, NonFiniteError, SourceError
+from embedder.grid import chips_in_column
+from embedder.progress import Progress
+from embedder.recipes import BANDS
+from embedder.run import Run, RunPlace
+from embedder.source.inventory import open_source
+from embedder.source.strip import ChipRead, read_strip
+from embedder.steps.inspect import inspect_column
+from embedder.steps.slim_weights import slim_weights
+
+if TYPE_CHECKING:
+    from embedder.encoder import Encoder
+
+Batch = tuple[NDArray[np.uint16], NDArray[np.float64]]
+"""Pixels (n, band, y, x) and centres (n, 2: longitude, latitude) of chips."""
+
+CHIPS_AHEAD = 32
+"""Chips read and waiting for the encoder: at most 64 MB."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedColumn:
+    """A column whose tiles cannot be used."""
+
+    column: int
+    error: SourceError
+
+
+@dataclass(frozen=True, kw_only=True)
+class _StripEnd:
+    """Comes after a strip's chips; with an error where the strip broke off."""
+
+    columns: Sequence[int]
+    error: SourceError | None = None
+
+
+@dataclass(kw_only=True)
+class _Group:
+    """Chips in the order of their reading, enough of them to be embedded for one batch, or the rest of a strip."""
+
+    chips: list[ChipRead] = field(default_factory=list)
+    end: _StripEnd | None = None
+
+    @property
+    def to_embed(self) -> list[ChipRead]:
+        """The chips that get an embedding."""
+        return [chip for chip in self.chips if chip.outcome == "e"]
+
+
+@dataclass(kw_only=True)
+class _Unfinished:
+    """A column of which some chips are known."""
+
+    outcomes: list[str] = field(default_factory=list)
+    embeddings: list[NDArray[np.float32]] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class Pipeline:
+    """Embeds strips of columns under one run."""
+
+    place: RunPlace
+    run: Run
+    versions: dict[int, str | None]
+    """Of each column's file as it was found: a rival's newer one is not overwritten."""
+    device: str
+    progress: Progress
+
+    def embed(self, strips: Sequence[Sequence[int]]) -> Iterator[CheckedColumn | FailedColumn]:
+        """Each column of the strips, once its file is written or its tiles have proved wrong."""
+        whole = chips_in_column(self.run.recipe.chip_pixels)
+        unfinished: dict[int, _Unfinished] = {}
+        writing: deque[Future[CheckedColumn]] = deque()
+        with ThreadPoolExecutor(1, thread_name_prefix="write") as writer, closing(ahead(self._read(strips), CHIPS_AHEAD)) as reads:
+            for group, embeddings in self._encode(reads):
+                vectors = iter(embeddings)
+                for chip in group.chips:
+                    column = unfinished.setdefault(chip.column, _Unfinished())
+                    column.outcomes.append(chip.outcome)
+                    if chip.outcome == "e":
+                        column.embeddings.append(next(vectors))
+                    if len(column.outcomes) == whole:
+                        writing.append(writer.submit(self._write, chip.column, unfinished.pop(chip.column)))
+                self.progress.chips_done(sum(chip.outcome != "t" for chip in group.chips), embedded=len(embeddings))
+                if group.end and group.end.error:
+                    yield from self._give_up(group.end.columns, group.end.error, unfinished)
+                while writing and writing[0].done():
+                    yield writing.popleft().result()
+            while writing:
+                yield writing.popleft().result()
+
+    def _read(self, strips: Iterable[Sequence[int]]) -> Generator[ChipRead | _StripEnd, None, None]:
+        source = open_source(self.run.source)
+        for columns in strips:
+            try:
+                yield from read_strip(source, self.run.inventory, self.run.year, columns, self.run.recipe.chip_pixels)
+            except SourceError as error:
+                yield _StripEnd(columns=columns, error=error)
+                if len(columns) > 1:  # one bad block must not cost the neighbours
+                    yield from self._read([column] for column in columns)
+            else:
+                yield _StripEnd(columns=columns)
+
+    def _encode(self, reads: Iterator[ChipRead | _StripEnd]) -> Iterator[tuple[_Group, NDArray[np.float32]]]:
+        """The groups in their order, each with the embeddings of its chips to be embedded: (n, width)."""
+        nothing = np.empty((0, self.run.recipe.width), np.float32)
+        groups = _grouped(reads, lambda: self.encoder.batch_size)
+        under_way: deque[_Group] = deque()
+
+        def batches(first: _Group) -> Iterator[Batch]:
+            for group in chain([first], groups):
+                under_way.append(group)
+                size = self.run.recipe.chip_pixels
+                chips = group.to_embed  # none of them still makes a batch: what waits its turn is written meanwhile
+                pixels = np.array([chip.pixels for chip in chips], np.uint16).reshape(-1, len(BANDS), size, size)
+                yield pixels, np.array([chip.chip.bounds.center for chip in chips]).reshape(-1, 2)
+
+        for group in groups:
+            if not group.to_embed:
+                yield group, nothing
+                continue
+            for embeddings in self._encode_naming_chips(batches(group), under_way):
+                yield under_way.popleft(), embeddings
+
+    def _encode_naming_chips(self, batches: Iterator[Batch], under_way: Sequence[_Group]) -> Iterator[NDArray[np.float32]]:
+        try:
+            yield from self.encoder.encode(batches)
+        except NonFiniteError as error:
+            advice = "check the weights" if self.encoder.precision == "fp32" else "try another output with --precision fp32"
+            chip = under_way[0].to_embed[error.index].chip
+            raise ConfigurationError(f"the model gives NaN or infinity for chip {chip.id} in {self.encoder.precision}: {advice}") from error
+
+    @cached_property
+    def encoder(self) -> "Encoder":
+        """Made for the first chip that needs it: a column at sea needs neither weights nor torch."""
+        from embedder.encoder import Encoder  # noqa: PLC0415 - imports torch
+
+        weights = slim_weights(self.place, self.run)
+        return Encoder(weights, self.run.recipe, year=self.run.year, device=self.device, precision=self.run.precision)
+
+    def _write(self, column: int, done: _Unfinished) -> CheckedColumn:
+        embeddings = np.array(done.embeddings, np.float32).reshape(-1, self.run.recipe.width)
+        used = (self.encoder.device, self.encoder.precision) if len(embeddings) else (None, None)
+        data = column_file.write(self.run, column, "".join(done.outcomes), embeddings, device=used[0], precision=used[1])
+        checked = column_file.check(data, self.run, column)
+        try:
+            self.place.storage.put(self.place.column_key(column), data, replaces=self.versions[column])
+        except ConflictError:
+            # A rival wrote this column first: its file counts if it is valid.
+            rival, _ = inspect_column(self.place, self.run, column)
+            if not isinstance(rival, CheckedColumn):
+                raise
+            return rival
+        return checked
+
+    def _give_up(self, columns: Sequence[int], error: SourceError, unfinished: dict[int, _Unfinished]) -> Iterator[FailedColumn]:
+        for column in columns:
+            dropped = unfinished.pop(column, _Unfinished())
+            if len(columns) == 1:
+                yield FailedColumn(column=column, error=error)
+            else:
+                self.progress.chips_done(-sum(outcome != "t" for outcome in dropped.outcomes), embedded=-len(dropped.embeddings))
+
+
+def _grouped(reads: Iterable[ChipRead | _StripEnd], size: Callable[[], int]) -> Iterator[_Group]:
+    """Groups with `size()` chips to be embedded each, or fewer at a strip's end. `size` is asked only where there are some."""
+    group, to_embed = _Group(), 0
+    for read in reads:
+        if isinstance(read, _StripEnd):
+            group.end = read
+        else:
+            group.chips.append(read)
+            to_embed += read.outcome == "e"
+            if read.outcome != "e" or to_embed < size():
+                continue
+        yield group
+        group, to_embed = _Group(), 0

@@ -1,0 +1,89 @@
+"""Plan: what can be checked once is checked here, before anything costs money; then the run is recorded."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from embedder.errors import ConflictError
+from embedder.progress import Progress
+from embedder.recipes import Precision, Recipe
+from embedder.run import Run, RunPlace
+from embedder.scratch import scratch_folder
+from embedder.source.inventory import list_tiles, open_source
+from embedder.storage import Storage
+from embedder.storage.base import os_errors_at
+from embedder.weights import SlimWeights, random_seed, sha256_of, slim, without_secrets
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanOptions:
+    """What a person decides of a run."""
+
+    recipe: Recipe
+    year: int
+    columns: Sequence[int]
+    source: str
+    weights: str
+    weights_sha256: str | None = None
+    """Of the checkpoint, where it is to be verified."""
+    precision: Precision = "auto"
+
+
+def plan(storage: Storage, options: PlanOptions, progress: Progress) -> Run:
+    """List the source, check the weights and put them where the embed steps read them, and record the run.
+
+    Raises ConfigurationError where one of them cannot be used, or where the output holds a run of another configuration.
+    """
+    place = RunPlace(storage=storage, recipe=options.recipe, year=options.year)
+    storage.check_writable()
+    recorded = place.find()
+    source = open_source(options.source)
+    progress.say(f"listing the tiles of {options.year} in {source.location}")
+    run = Run(
+        recipe=options.recipe,
+        year=options.year,
+        source=source.location,
+        inventory=list_tiles(source, options.year),
+        weights=without_secrets(options.weights),
+        checkpoint_sha256=recorded.checkpoint_sha256 if recorded else None,
+        weights_sha256=recorded.weights_sha256 if recorded else "",
+        precision=options.precision,
+        columns=tuple(options.columns),
+    )
+    if recorded:
+        place.merge(run, recorded)  # before a checkpoint of gigabytes is fetched
+    if not (recorded and _has_weights(place, recorded, options)):
+        slim_weights = _put_weights(place, options, progress)
+        run = replace(run, checkpoint_sha256=slim_weights.source_sha256, weights_sha256=slim_weights.sha256)
+    return place.record(run)
+
+
+def _has_weights(place: RunPlace, recorded: Run, options: PlanOptions) -> bool:
+    """Whether the output holds, in slim form, what `--weights` names. What a URL held when the run was first planned counts."""
+    if recorded.weights != without_secrets(options.weights) or not any(place.storage.list(place.weights_key(recorded.weights_sha256))):
+        return False
+    if options.weights_sha256 and options.weights_sha256.lower() != recorded.checkpoint_sha256:
+        return False
+    path = Path(options.weights)
+    is_local = "://" not in options.weights and random_seed(options.weights) is None
+    return not is_local or (path.is_file() and sha256_of(path) == recorded.checkpoint_sha256)
+
+
+def _put_weights(place: RunPlace, options: PlanOptions, progress: Progress) -> SlimWeights:
+    """Fetch and verify the checkpoint, and put its encoder below the output."""
+    progress.say(f"reading the weights: {without_secrets(options.weights)}")
+    with scratch_folder() as scratch, os_errors_at(f"temporary files in {scratch.parent} (TMPDIR)"), progress.download() as report:
+        made = slim(
+            options.weights,
+            scratch / "slim.safetensors",
+            options.recipe,
+            expected_sha256=options.weights_sha256,
+            progress=report,
+        )
+        key = place.weights_key(made.sha256)
+        stored = next((listed for listed in place.storage.list(key) if listed.key == key), None)
+        if stored is None or stored.size != made.size:
+            with suppress(ConflictError):  # another plan has just put the same bytes
+                place.storage.put(key, made.path, replaces=stored.version if stored else None)
+    return made

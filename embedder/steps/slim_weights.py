@@ -1,0 +1,28 @@
+"""The run's weights on this machine, in slim form."""
+
+from pathlib import Path
+
+from embedder import cache
+from embedder.errors import NotFoundError, WeightsError
+from embedder.run import Run, RunPlace
+from embedder.scratch import scratch_folder
+from embedder.weights import sha256_of
+
+
+def slim_weights(place: RunPlace, run: Run) -> Path:
+    """A local file with the run's weights, verified: in place in a folder, otherwise a download that later steps find again.
+
+    Raises WeightsError where what the output holds is damaged or gone.
+    """
+    key = place.weights_key(run.weights_sha256)
+    cached = cache.folder() / Path(key).name
+    if cached.exists() and sha256_of(cached) == run.weights_sha256:
+        return cached
+    with scratch_folder(cache.folder()) as scratch:
+        try:
+            path = place.storage.local_path(key, scratch)
+        except NotFoundError as error:
+            raise WeightsError(f"{place.storage.where(key)} is gone: run `embedder plan` again") from error
+        if sha256_of(path) != run.weights_sha256:
+            raise WeightsError(f"{place.storage.where(key)} is damaged: remove it and run `embedder plan` again")
+        return path.replace(cached) if path.parent == scratch else path

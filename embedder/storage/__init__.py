@@ -1,0 +1,47 @@
+"""One way to read and write files, in a folder or in S3: every put is atomic, and says which version it replaces."""
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+from embedder.errors import UsageError
+from embedder.storage.base import ANY, Listed, Storage, Stored, check_key
+from embedder.storage.folder import FolderStorage
+
+__all__ = ["ANY", "Listed", "Storage", "Stored", "open_storage"]
+
+
+def open_storage(url: str) -> Storage:
+    """The storage at `s3://bucket/prefix`, or in the folder `path` or `file:///path`. Asks nothing of it yet."""
+    scheme, separator, place = url.partition(":")
+    if separator and scheme.lower() == "s3":
+        return _open_s3(place)
+    if separator and scheme.lower() == "file":
+        return FolderStorage(_folder_of(place))
+    if "://" in url:
+        raise UsageError(f"cannot store at a {scheme}:// address: give s3://bucket/prefix or a folder")
+    if not url.strip():
+        raise UsageError("the place to store at is empty: give s3://bucket/prefix or a folder")
+    return FolderStorage(Path(url).expanduser().absolute())
+
+
+def _open_s3(place: str) -> Storage:
+    match = re.fullmatch(r"//([^/@]+)(?:/+(.*?))?/*", place)
+    if not match:
+        raise UsageError("an s3:// address without a bucket, or with more than a bucket and a prefix: give s3://bucket/prefix")
+    bucket, prefix = match[1], match[2] or ""
+    if prefix:
+        try:
+            check_key(prefix)
+        except ValueError as error:
+            raise UsageError(f"{error}: give s3://bucket/prefix") from None
+    from embedder.storage.s3 import S3Storage  # noqa: PLC0415 - a folder needs no boto3
+
+    return S3Storage(bucket=bucket, prefix=prefix)
+
+
+def _folder_of(place: str) -> Path:
+    match = re.fullmatch(r"//(?:localhost)?(/.*)", place)
+    if not match:
+        raise UsageError("a file:// address that names no folder of this machine: give file:///path, or the path alone")
+    return Path(unquote(match[1]))

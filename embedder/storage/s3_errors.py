@@ -1,0 +1,126 @@
+"""What S3's errors mean for a run: each becomes one line with advice, and an exit code. No secret is repeated."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from boto3.exceptions import RetriesExceededError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # noqa: A004 - boto3's own, which is no OSError
+    CredentialRetrievalError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+    MetadataRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
+from s3transfer.exceptions import S3ValidationError
+
+from embedder.errors import ConfigurationError, EmbedderError, NotFoundError, TemporaryError
+
+NOT_FOUND = {"NoSuchKey", "404"}
+"""404 is all that a HEAD can say."""
+REFUSED_FOR_NOW = {
+    "BadDigest",
+    "ConditionalRequestConflict",
+    "OperationAborted",
+    "XAmzContentChecksumMismatch",
+    "XAmzContentSHA256Mismatch",
+}
+"""Answers to a put that boto3 doesn't retry: another one is under way, or this one arrived damaged."""
+PASSING_CODES = REFUSED_FOR_NOW | {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IDPCommunicationError",
+    "InternalError",
+    "RequestTimeout",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+}
+PASSING_STATUSES = {408, 409, 412, 429}
+"""409 and 412: another process is writing the object."""
+PASSING_ERRORS = (
+    ConnectionError,
+    CredentialRetrievalError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+    MetadataRetrievalError,
+)
+ACCESS = "access denied: allow these credentials s3:GetObject, s3:PutObject, s3:ListBucket (without the last, so is a missing object)"
+KEYS = "the credentials are not valid here: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
+REGION = "the bucket is in another region: set AWS_REGION to its own"
+ROLE = "the role could not be assumed: check the service account's annotation and the role's trust policy"
+BUCKET = "there is no such bucket: check the name, or create it"
+ADVICE = {
+    "403": ACCESS,
+    "AccessDenied": ACCESS,
+    "AllAccessDisabled": ACCESS,
+    "InvalidAccessKeyId": KEYS,
+    "InvalidToken": KEYS,
+    "SignatureDoesNotMatch": KEYS,
+    "301": REGION,
+    "AuthorizationHeaderMalformed": REGION,
+    "IllegalLocationConstraintException": REGION,
+    "PermanentRedirect": REGION,
+    "InvalidBucketName": BUCKET,
+    "NoSuchBucket": BUCKET,
+    "RequestTimeTooSkewed": "this machine's clock is wrong: set it",
+}
+"""What to do, by S3's error code; a HEAD's is only its status."""
+NO_CREDENTIALS = "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod's service account a role"
+STRAY_CHARACTER = "the AWS credentials or settings hold a character that cannot be sent, such as a newline at the end: set them again"
+
+
+@contextmanager
+def s3_errors_at(place: str) -> Iterator[None]:
+    """Raise the project's errors in place of boto3's."""
+    try:
+        yield
+    except ClientError as error:
+        raise _client_error(error, place) from error
+    except (RetriesExceededError, S3ValidationError) as error:
+        raise TemporaryError(f"{place}: the download broke off each time: try again") from error
+    except BotoCoreError as error:
+        if "Invalid header value" in str(error):
+            raise ConfigurationError(f"{place}: {STRAY_CHARACTER}") from None  # its text shows the value
+        raise _boto_error(error, place) from error
+
+
+def code_of(error: ClientError) -> str:
+    """S3's own name for the error; for a HEAD only the status."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _client_error(error: ClientError, place: str) -> EmbedderError:
+    """From an answer of the server."""
+    code, status = code_of(error), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    said = _one_line(f"{code}: {error.response.get('Error', {}).get('Message', '')}")
+    if code in NOT_FOUND:
+        return NotFoundError(f"{place} does not exist: check the path")
+    if code in PASSING_CODES or status in PASSING_STATUSES or status >= 500:  # noqa: PLR2004 - HTTP's server errors
+        return TemporaryError(f"{place}: S3 still answers {said}: try again later")
+    if error.operation_name.startswith("AssumeRole"):
+        return ConfigurationError(f"{place}: {ROLE} ({said})")
+    return ConfigurationError(f"{place}: {ADVICE.get(code, 'S3 refuses the request')} ({said})")
+
+
+def _boto_error(error: BotoCoreError, place: str) -> EmbedderError:
+    """From boto3 itself: no answer, or nothing to ask with."""
+    if isinstance(error, NoCredentialsError | PartialCredentialsError):
+        return ConfigurationError(f"{place}: {NO_CREDENTIALS}")
+    said = _one_line(str(error))
+    if "CERTIFICATE_VERIFY_FAILED" in said:
+        return ConfigurationError(f"{place}: the server's certificate is not trusted: set AWS_CA_BUNDLE ({said})")
+    if isinstance(error, PASSING_ERRORS):
+        return TemporaryError(f"{place}: {said}: check the network and the endpoint, or try again later")
+    return ConfigurationError(f"{place}: {said}")
+
+
+def _one_line(text: str) -> str:
+    """The text without line breaks, and without what an address holds before its @."""
+    return re.sub(r"//[^/\s@]*@", "//", " ".join(text.split()))
