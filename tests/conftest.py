@@ -1,0 +1,55 @@
+"""What all tests share: an environment without the machine's AWS settings, an S3 server, and a proxy that breaks it."""
+
+import os
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from tests.faults import FaultyProxy
+from tests.s3_server import NO_AWS, S3Server, aws_environment, running_s3
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_aws_settings() -> Iterator[None]:
+    """Hide the machine's AWS settings from the tests and from the processes that they start."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        for name, value in NO_AWS.items():
+            patch.setenv(name, value)
+        patch.setenv("NO_PROXY", "127.0.0.1,localhost")
+        patch.setenv("no_proxy", "127.0.0.1,localhost")
+        yield
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server, one for the session."""
+    with running_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A new, empty bucket; this process's environment points at its server, as the admin."""
+    name = f"test-{uuid4().hex}"
+    s3.client().create_bucket(Bucket=name)
+    for variable, value in s3.env.items():
+        monkeypatch.setenv(variable, value)
+    return name
+
+
+@pytest.fixture
+def proxy(s3: S3Server) -> Iterator[FaultyProxy]:
+    """A proxy in front of the S3 server that counts requests and breaks those that a test tells it to."""
+    with FaultyProxy(s3.endpoint) as running:
+        yield running
+
+
+@pytest.fixture
+def faulty_bucket(bucket: str, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A new, empty bucket; this process's environment points at the proxy, as the admin."""
+    for variable, value in aws_environment(proxy.url).items():
+        monkeypatch.setenv(variable, value)
+    return bucket

@@ -1,0 +1,174 @@
+"""An HTTP proxy that breaks the replies it is told to break, and remembers what it served."""
+
+import threading
+from dataclasses import dataclass
+from enum import Enum, auto
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+HOP_BY_HOP = {"connection", "expect", "keep-alive", "transfer-encoding"}
+"""Headers that concern one connection, and are not passed on."""
+
+
+class Fault(Enum):
+    """How a request that the server behind does handle goes wrong."""
+
+    HALF_BODY = auto()
+    """The connection closes after half of the reply's body."""
+    FLIPPED_BYTE = auto()
+    """The last bit of the reply's body is wrong."""
+    FLIPPED_UPLOAD = auto()
+    """The last bit of the request's body is wrong."""
+    LOST_REPLY = auto()
+    """The connection closes without a reply."""
+    HANG = auto()
+    """No reply comes until the proxy stops."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An answer in place of that of the server behind, which never sees the request."""
+
+    status: int
+    code: str = ""
+    """S3's name of the error; without one the answer has no body."""
+    message: str = "injected"
+
+    @property
+    def body(self) -> bytes:
+        """The error as S3 writes it."""
+        if not self.code:
+            return b""
+        return f"<?xml version='1.0'?><Error><Code>{self.code}</Code><Message>{self.message}</Message></Error>".encode()
+
+
+@dataclass(frozen=True)
+class Served:
+    """One request, and how it was answered."""
+
+    method: str
+    path: str
+    """With its query."""
+    headers: dict[str, str]
+    """Of the request, names in lower case."""
+    status: int
+    bytes_sent: int
+    """Of the body."""
+
+
+@dataclass
+class _Order:
+    fault: Fault | Refusal
+    method: str
+    path: str
+    times: int
+
+
+class FaultyProxy:
+    """A proxy at `url` in front of `upstream` (http://host:port), while its context lasts."""
+
+    def __init__(self, upstream: str) -> None:
+        self.served: list[Served] = []
+        """Every request that got a reply, in the order of the replies."""
+        self.stopping = threading.Event()
+        self.upstream = urlsplit(upstream).netloc
+        self._orders: list[_Order] = []
+        self._lock = threading.Lock()
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def inject(self, fault: Fault | Refusal, *, method: str = "GET", path: str = "", times: int = 1) -> None:
+        """Break the next `times` requests of this method whose path contains `path`; orders apply in the order given."""
+        self._orders.append(_Order(fault, method, path, times))
+
+    def take(self, method: str, path: str) -> Fault | Refusal | None:
+        """The fault that is due for this request, if any; each is used up."""
+        with self._lock:
+            for order in self._orders:
+                if order.times and order.method == method and order.path in path:
+                    order.times -= 1
+                    return order.fault
+        return None
+
+    def count(self, method: str, path: str = "") -> int:
+        """How many requests of this method, with `path` in their path, were served."""
+        return sum(served.method == method and path in served.path for served in self.served)
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+    """Connections that may wait: as many as threads may open at once."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    proxy: FaultyProxy
+    protocol_version = "HTTP/1.1"
+    timeout = 30
+
+    def _serve(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        fault = self.proxy.take(self.command, self.path)
+        if isinstance(fault, Refusal):
+            self._reply(fault.status, [("Content-Length", str(len(fault.body)))], fault.body)
+            return
+        status, headers, reply = self._forward(_flipped(body) if fault is Fault.FLIPPED_UPLOAD else body)
+        if fault is Fault.HANG:
+            self.proxy.stopping.wait()
+        if fault in (Fault.HANG, Fault.LOST_REPLY):
+            self.close_connection = True
+            return
+        if fault is Fault.FLIPPED_BYTE:
+            reply = _flipped(reply)
+        if fault is Fault.HALF_BODY:
+            reply = reply[: len(reply) // 2]
+            self.close_connection = True
+        self._reply(status, headers, reply)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815 - the names that http.server looks for
+
+    def _forward(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        """Ask the server behind, with the client's own Host header, which its signature covers."""
+        connection = HTTPConnection(self.proxy.upstream, timeout=30)
+        try:
+            connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() not in HOP_BY_HOP:
+                    connection.putheader(name, value)
+            connection.endheaders(body or None)
+            answer = connection.getresponse()
+            reply = answer.read()
+            headers = [(name, value) for name, value in answer.getheaders() if name.lower() not in HOP_BY_HOP]
+            if answer.getheader("Content-Length") is None:
+                headers.append(("Content-Length", str(len(reply))))
+            return answer.status, headers, reply
+        finally:
+            connection.close()
+
+    def _reply(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        sent = b"" if self.command == "HEAD" else body
+        asked = {name.lower(): value for name, value in self.headers.items()}
+        self.proxy.served.append(Served(self.command, self.path, asked, status, len(sent)))
+        self.send_response_only(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(sent)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def _flipped(data: bytes) -> bytes:
+    return data[:-1] + bytes([data[-1] ^ 1])

@@ -1,0 +1,31 @@
+"""Whole runs in this process with the tests' own narrow model, which takes moments."""
+
+from pathlib import Path
+
+from embedder.grid import Tile, Window
+from embedder.local import LocalRun, run_local
+from embedder.models.checkpoint import recipe_for
+from embedder.progress import Progress
+from embedder.recipes import Precision
+from embedder.steps.plan import PlanOptions
+from tests.tiles import write_tile
+
+TINY = recipe_for("clay-v1.5-tiny")
+"""Chips of 256 pixels, embeddings of 192 numbers."""
+TILE = Tile.from_name("N49W125")
+CHIPS = {6: ["c0012r0000", "c0013r0000"], 7: ["c0014r0000", "c0015r0000"]}
+"""The complete chips of `write_source`, by column."""
+
+
+def write_source(folder: Path, *, seed: int = 0) -> Path:
+    """A source of one tile, whose columns 6 and 7 have two complete chips each."""
+    write_tile(folder, TILE, Window(x=3_000, y=0, width=1_200, height=300), seed=seed)
+    return folder
+
+
+def plan_options(source: Path | str, columns: list[int], *, weights: str = "random:0", precision: Precision = "fp32") -> PlanOptions:
+    return PlanOptions(recipe=TINY, year=2020, columns=columns, source=str(source), weights=weights, precision=precision)
+
+
+def run_job(source: Path | str, output: Path | str, columns: list[int], *, force: bool = False, together: int | None = None) -> LocalRun:
+    return run_local(str(output), plan_options(source, columns), Progress(), force=force, device="cpu", columns_together=together)
