@@ -5,6 +5,7 @@ import sys
 import traceback
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -12,9 +13,14 @@ from embedder.errors import EmbedderError
 from embedder.signals import ending
 
 
-def run_command(command: click.Command, name: str) -> None:
-    """Run a click command and exit."""
-    sys.exit(exit_code_of(command, name))
+def run_command(command: click.Command, name: str) -> NoReturn:
+    """Run a click command and exit at once: while Python takes itself down, a signal would end it by default, not with its code."""
+    code = exit_code_of(command, name)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    ending.acquire()
+    os._exit(code)
 
 
 def exit_code_of(command: click.Command, name: str) -> int:
@@ -38,11 +44,11 @@ def exit_code_of(command: click.Command, name: str) -> int:
 
 def _failed(message: str, code: int) -> int:
     line = f"error: {' '.join(message.split())}"
-    with ending:
-        if "--debug" in sys.argv:
-            traceback.print_exc()
-        click.echo(line, err=True)
-        if log := os.environ.get("TERMINATION_LOG"):  # what Kubernetes reports of a container that failed
-            with suppress(OSError):
-                Path(log).write_text(line)
+    ending.acquire()  # and never released: what is reported is what the process ends with
+    if "--debug" in sys.argv:
+        traceback.print_exc()
+    click.echo(line, err=True)
+    if log := os.environ.get("TERMINATION_LOG"):  # what Kubernetes reports of a container that failed
+        with suppress(OSError):
+            Path(log).write_text(line)
     return code

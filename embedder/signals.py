@@ -10,8 +10,8 @@ from types import FrameType
 
 from embedder.scratch import remove_scratch_folders
 
-ending = threading.Lock()
-"""Taken, for good, once a signal ends the process: who reports an error holds it meanwhile, so that there is one ending only."""
+ending = threading.RLock()
+"""Taken, for good, by whoever ends the process, a signal or the command itself, so that there is one ending only."""
 SHOW_CURSOR = "\x1b[?25h"
 """What a terminal is told when a progress bar, which hides the cursor, breaks off."""
 
