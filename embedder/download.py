@@ -2,7 +2,8 @@
 
 import os
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
@@ -37,22 +38,32 @@ class Body(Protocol):
 
 def fetch_checkpoint(location: str, into: Path, progress: Progress | None = None) -> Path:
     """The file at `location`: its own path where it is on this machine, else a copy written to `into`."""
-    scheme = location.partition("://")[0] if "://" in location else ""
-    if not scheme:
+    opener = _opener(location)
+    if opener is None:
         path = Path(location).expanduser()
         check_is_file(path)
         return path
-    fetchers = {"http": _fetch_http, "https": _fetch_http, "s3": _fetch_s3}
-    if scheme.lower() not in fetchers:
-        raise WeightsError(f"{without_secrets(location)}: no such kind of address; {GIVE}")
-    retrying = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(ATTEMPTS),
-        wait=tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
-        retry=tenacity.retry_if_exception_type(TemporaryError),
-        reraise=True,
-    )
-    retrying(fetchers[scheme.lower()], location, into, progress or (lambda _done, _total: None))
+
+    def fetch() -> None:
+        with opener(location) as (body, size), into.open("wb") as file:
+            _copy(body, file, size, progress or (lambda _done, _total: None))
+
+    _retrying()(fetch)
     return into
+
+
+def check_readable(location: str) -> None:
+    """Raise as `fetch_checkpoint` would where there is nothing to fetch; the file itself is not read."""
+    opener = _opener(location)
+    if opener is None:
+        check_is_file(Path(location).expanduser())
+        return
+
+    def look() -> None:
+        with opener(location):
+            pass
+
+    _retrying()(look)
 
 
 def without_secrets(url: str) -> str:
@@ -71,16 +82,42 @@ def check_is_file(path: Path) -> None:
         raise WeightsError(f"{path} may not be read; check its permissions")
 
 
-def _fetch_http(url: str, into: Path, progress: Progress) -> None:
+Opener = Callable[[str], AbstractContextManager[tuple[Body, int | None]]]
+"""Of an address: the body of the reply, and its size where that is known."""
+
+
+def _opener(location: str) -> Opener | None:
+    """How an address is opened; None for a path of this machine."""
+    scheme = location.partition("://")[0].lower() if "://" in location else ""
+    if not scheme:
+        return None
+    openers: dict[str, Opener] = {"http": _http_body, "https": _http_body, "s3": _s3_body}
+    if scheme not in openers:
+        raise WeightsError(f"{without_secrets(location)}: no such kind of address; {GIVE}")
+    return openers[scheme]
+
+
+def _retrying() -> tenacity.Retrying:
+    return tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(ATTEMPTS),
+        wait=tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
+        retry=tenacity.retry_if_exception_type(TemporaryError),
+        reraise=True,
+    )
+
+
+@contextmanager
+def _http_body(url: str) -> Iterator[tuple[Body, int | None]]:
     shown = without_secrets(url)
     try:
         with _http_pool(url) as pool:
             reply = pool.request("GET", url, preload_content=False, headers={"Accept-Encoding": "identity"})
-            _check_status(reply.status, shown)
-            length = reply.headers.get("Content-Length")
-            with into.open("wb") as file:
-                _copy(reply, file, int(length) if length else None, progress)
-            reply.release_conn()
+            try:
+                _check_status(reply.status, shown)
+                length = reply.headers.get("Content-Length")
+                yield reply, int(length) if length else None
+            finally:
+                reply.close()
     except (urllib3.exceptions.LocationValueError, urllib3.exceptions.URLSchemeUnknown) as error:
         raise WeightsError(f"{shown} is no address; {GIVE}") from error
     except urllib3.exceptions.HTTPError as error:
@@ -114,7 +151,8 @@ def _check_status(status: int, shown: str) -> None:
     raise WeightsError(f"{shown} answers {status}; check the address")
 
 
-def _fetch_s3(url: str, into: Path, progress: Progress) -> None:
+@contextmanager
+def _s3_body(url: str) -> Iterator[tuple[Body, int | None]]:
     from embedder.storage.s3_errors import s3_errors_at  # noqa: PLC0415 - imports boto3
 
     parts = urlsplit(url)
@@ -122,9 +160,10 @@ def _fetch_s3(url: str, into: Path, progress: Progress) -> None:
     if not bucket or not key:
         raise WeightsError(f"{url} names no object; write s3://bucket/key")
     try:
-        with s3_errors_at(url), into.open("wb") as file:
+        with s3_errors_at(url):
             reply = _s3_client().get_object(Bucket=bucket, Key=key)
-            _copy(reply["Body"], file, reply["ContentLength"], progress)
+            with closing(reply["Body"]) as body:
+                yield body, reply["ContentLength"]
     except ConfigurationError as error:
         raise WeightsError(f"weights {error}") from error
     except ValueError as error:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from embedder.errors import EmbedderError
-from embedder.grid import COLUMN_PIXELS, TILE_PIXELS, column_window, tile_windows
+from embedder.estimate import estimate
 from embedder.progress import Progress
 from embedder.run import Run, RunPlace
 from embedder.source.inventory import list_tiles, open_source
-from embedder.steps.embed import EmbedResult, embed
+from embedder.steps.embed import EmbedResult, adjacent, embed
 from embedder.steps.finalize import finalize
 from embedder.steps.plan import PlanOptions, plan
 from embedder.storage import open_storage
@@ -44,17 +44,15 @@ def run_local(
     return LocalRun(place=place, run=run, embedded=embedded, manifest=manifest, refusal=refusal)
 
 
-def describe(options: PlanOptions) -> str:
+def describe(options: PlanOptions, columns_together: int | None = None) -> str:
     """What a run would do, without doing any of it."""
     source = open_source(options.source)
     inventory = list_tiles(source, options.year)
-    tiles = {column: [tile for tile in tile_windows(column_window(column)) if tile in inventory] for column in options.columns}
-    share = COLUMN_PIXELS / TILE_PIXELS
     return "\n".join(
         (
-            f"{options.recipe.name} {options.year}: {len(options.columns)} columns, {sum(map(bool, tiles.values()))} of them with tiles",
+            f"{options.recipe.name} {options.year}",
             f"  source   {source.location}: {len(inventory)} tiles in the grid",
             f"  weights  {without_secrets(options.weights)}",
-            f"  to read  about {sum(inventory[tile].size for column in tiles.values() for tile in column) * share / 1e9:.2f} GB",
+            str(estimate(options.recipe, inventory, list(adjacent(options.columns, columns_together or 1)))),
         )
     )

@@ -137,6 +137,7 @@ def step(name: str, arguments: list[str], environment: dict[str, str], **setting
         env=[
             *(Env(name=variable(option), value=value) for option, value in (shared | environment).items()),
             Env(name="TERMINATION_LOG", value="/dev/termination-log"),  # the error's one line becomes the node's message
+            Env(name="LOG_FORMAT", value="json"),
         ],
         termination_message_policy="FallbackToLogsOnError",  # where it died without a word
         security_context=SecurityContext(
