@@ -161,10 +161,10 @@ def _snapshots(cluster: Cluster, name: str, console: Console) -> Iterator[Snapsh
 
 def _planned(nodes: dict[str, Object]) -> int | None:
     """How many columns plan handed out; None before it has."""
-    shards = next(
-        filter(None, (_parameter(node, "outputs", "shards") for node in nodes.values() if node.get("templateName") == "plan")), None
-    )
-    return None if shards is None else sum(len(parse_columns(shard)) for shard in json.loads(shards))
+    for node in nodes.values():
+        if node.get("templateName") == "plan" and node.get("phase") == "Succeeded" and (shards := _parameter(node, "outputs", "shards")):
+            return sum(len(parse_columns(shard)) for shard in json.loads(shards))
+    return None
 
 
 def _attempts(nodes: dict[str, Object], step: Object) -> list[Object]:
