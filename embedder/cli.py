@@ -8,7 +8,8 @@ import click
 
 from embedder import __version__
 from embedder.errors import ConfigurationError
-from embedder.grid import COLUMN_COUNT, format_columns
+from embedder.grid import COLUMN_COUNT, VERSIONS, format_columns
+from embedder.log import shown
 from embedder.options import (
     MOST_TOGETHER,
     Columns,
@@ -28,6 +29,7 @@ from embedder.steps.embed import EmbedResult, adjacent, embed
 from embedder.steps.finalize import finalize
 from embedder.steps.inspect import missing_columns
 from embedder.steps.plan import PlanOptions, plan
+from embedder.steps.preflight import failure, preflight
 from embedder.steps.status import status
 from embedder.storage import open_storage
 from embedder.storage.base import os_errors_at
@@ -44,6 +46,8 @@ def cli() -> None:
     A run is `plan`, then `embed` for each column, then `finalize`; workflows/submit.py does all of it.
 
     Exit codes: 0 done, 2 wrong usage, 75 try again later, 78 wrong configuration or input, 143 stopped by SIGTERM.
+
+    LOG_FORMAT=json in the environment makes every line an object, for log collectors.
     """
 
 
@@ -61,14 +65,15 @@ def plan_command(output: str, *, columns_per_pod: int, missing_only: bool, shard
     """Check source, weights and output, put the weights where `embed` reads them, and record the run."""
     storage, chosen, progress = open_storage(output), plan_options_of(**options), Progress()
     run = plan(storage, chosen, progress)
-    click.echo(f"planned {len(chosen.columns)} columns from {len(run.inventory)} tiles; the weights are {run.weights_sha256}")
+    text = f"planned {len(chosen.columns)} columns from {len(run.inventory)} tiles; the weights are {run.weights_sha256}"
+    click.echo(shown(text, columns=len(chosen.columns), tiles=len(run.inventory), weights_sha256=run.weights_sha256))
     if shards:
         place = RunPlace(storage=storage, recipe=chosen.recipe, year=chosen.year)
         columns = missing_columns(place, run, chosen.columns, progress) if missing_only else chosen.columns
         names = [format_columns(group) for group in adjacent(columns, columns_per_pod)]
         with os_errors_at(str(shards)):
             shards.write_text(json.dumps(names))
-        click.echo(f"{len(names)} shards to embed")
+        click.echo(shown(f"{len(names)} shards to embed", shards=len(names)))
 
 
 @cli.command("embed")
@@ -120,14 +125,34 @@ def status_command(output: str, columns: list[int] | None, form: str, **options:
     if form == "json":
         click.echo(json.dumps(vars(found), indent=1))
         return
-    click.echo(f"{place.storage.where(place.prefix)} ({run.weights})")
-    click.echo(f"done:       {len(found.done):5} columns: {', '.join(f'{count} {name}' for name, count in found.chips.items())} chips")
-    click.echo(f"missing:    {len(found.missing):5} columns  {format_columns(found.missing)}")
-    click.echo(f"invalid:    {len(found.invalid):5} columns")
-    for number, reason in found.invalid.items():
-        click.echo(f"            column {number}: {reason}")
-    click.echo(f"unexpected: {len(found.unexpected):5} files    {', '.join(found.unexpected)}")
-    click.echo(f"published:  {len(found.published):5} of {COLUMN_COUNT} columns")
+    lines = (
+        f"{place.storage.where(place.prefix)} ({run.weights})",
+        f"done:       {len(found.done):5} columns: {', '.join(f'{count} {name}' for name, count in found.chips.items())} chips",
+        f"missing:    {len(found.missing):5} columns  {format_columns(found.missing)}",
+        f"invalid:    {len(found.invalid):5} columns",
+        *(f"            column {number}: {reason}" for number, reason in found.invalid.items()),
+        f"unexpected: {len(found.unexpected):5} files    {', '.join(found.unexpected)}",
+        f"published:  {len(found.published):5} of {COLUMN_COUNT} columns",
+    )
+    columns_of = {name: format_columns(getattr(found, name)) for name in ("done", "missing", "published")}
+    click.echo(shown("\n".join(lines), **vars(found) | columns_of))
+
+
+@cli.command("preflight")
+@option("--year", type=click.Choice(list(VERSIONS)), default=next(iter(VERSIONS)), show_default=True, help="Year of the composites.")
+@recipe_option
+@output_option
+@plan_options
+@debug_option
+def preflight_command(year: int, recipe: str, output: str, source: str | None, weights: str | None, **_: Any) -> None:  # noqa: ANN401
+    """Check from here, without writing anything, that the output can be written, and source and weights be read."""
+    checks = []
+    for made in preflight(output, source or PUBLIC_SOURCE, weights or RECIPES[recipe].weights, year):
+        text = f"{'failed' if made.error else 'ok':6}  {made.name:8}  {made.found}"
+        click.echo(shown(text, check=made.name, ok=not made.error))
+        checks.append(made)
+    if error := failure(checks, "the preflight failed"):
+        raise error
 
 
 @cli.command("weights")
@@ -142,7 +167,8 @@ def weights_command(checkpoint: str, out: Path, recipe: str, weights_sha256: str
 
     with os_errors_at(str(out)), Progress().download() as report:
         made = slim(checkpoint, out, RECIPES[recipe], expected_sha256=weights_sha256, progress=report)
-    click.echo(f"{made.path}: {made.size / 1e6:.0f} MB, SHA-256 {made.sha256}")
+    text = f"{made.path}: {made.size / 1e6:.0f} MB, SHA-256 {made.sha256}"
+    click.echo(shown(text, path=str(made.path), bytes=made.size, sha256=made.sha256))
 
 
 def plan_options_of(
@@ -168,28 +194,33 @@ def plan_options_of(
 
 
 def summary(result: EmbedResult) -> str:
-    """One line about what `embed` did."""
+    """One line about what `embed` did, in the form that LOG_FORMAT asks for."""
     rows = sum(column.rows for column in result.written)
     parts = [f"embedded {rows} chips in {len(result.written)} columns"]
     if result.skipped:
         parts.append(f"{len(result.skipped)} finished before")
     if result.failed:
         parts.append(f"{len(result.failed)} failed: {format_columns(list(result.failed))}")
-    return ", ".join(parts)
+    counts = {"columns_written": len(result.written), "columns_finished_before": len(result.skipped)}
+    return shown(", ".join(parts), embedded=rows, **counts, columns_failed=format_columns(result.failed))
 
 
 def published(place: RunPlace, manifest: dict[str, Any]) -> str:
-    """What `finalize` published, and where to look."""
+    """What `finalize` published, and where to look, in the form that LOG_FORMAT asks for."""
     counts = ", ".join(f"{count} {name}" for name, count in manifest["chips"].items())
+    places = {
+        "files": f"{place.storage.where(place.prefix)}worldcover_embeddings_{place.year}_*.parquet",
+        "manifest": place.storage.where(place.manifest_key),
+        "picture": place.storage.where(place.coverage_key),
+    }
     lines = [
         f"published {len(manifest['columns'])} of {COLUMN_COUNT} columns ({counts} chips)",
-        f"  files     {place.storage.where(place.prefix)}worldcover_embeddings_{place.year}_*.parquet",
-        f"  manifest  {place.storage.where(place.manifest_key)}",
-        f"  picture   {place.storage.where(place.coverage_key)}",
+        *(f"  {name:8}  {where}" for name, where in places.items()),
     ]
     if "warning" in manifest:
         lines.append(f"NOTE: {manifest['warning']}")
-    return "\n".join(lines)
+    notes = {name: manifest[name] for name in ("chips", "complete", "warning") if name in manifest}
+    return shown("\n".join(lines), columns=len(manifest["columns"]), **notes, **places)
 
 
 def raise_failures(result: EmbedResult) -> None:

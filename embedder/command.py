@@ -10,11 +10,15 @@ from typing import NoReturn
 import click
 
 from embedder.errors import EmbedderError
+from embedder.log import is_json, json_line
+from embedder.log_capture import capture_as_json
 from embedder.signals import ending
 
 
 def run_command(command: click.Command, name: str) -> NoReturn:
     """Run a click command and exit at once: while Python takes itself down, a signal would end it by default, not with its code."""
+    if is_json():
+        capture_as_json()
     code = exit_code_of(command, name)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
@@ -43,11 +47,14 @@ def exit_code_of(command: click.Command, name: str) -> int:
 
 
 def _failed(message: str, code: int) -> int:
-    line = f"error: {' '.join(message.split())}"
+    message = " ".join(message.split())
+    line = f"error: {message}"
     ending.acquire()  # and never released: what is reported is what the process ends with
-    if "--debug" in sys.argv:
-        traceback.print_exc()
-    click.echo(line, err=True)
+    trace = traceback.format_exc() if "--debug" in sys.argv else ""
+    if is_json():
+        click.echo(json_line(message, "error", exit_code=code, **{"traceback": trace} if trace else {}), err=True)
+    else:
+        click.echo(f"{trace}{line}", err=True)
     if log := os.environ.get("TERMINATION_LOG"):  # what Kubernetes reports of a container that failed
         with suppress(OSError):
             Path(log).write_text(line)

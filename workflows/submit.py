@@ -79,7 +79,7 @@ def submit(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -
     """Embed a year of the WorldCover composites: plan, embed each column, finalize.
 
     Submits the installed WorkflowTemplate to the Argo server of ARGO_SERVER (with ARGO_TOKEN), or through the Kubernetes API
-    of the kubeconfig. Without --output, --weights, --source and --columns-per-pod, the template's are taken.
+    of the kubeconfig. What is not given is as the template has it.
 
     The same command goes on where a stopped or failed run left off. Exit codes: 0 done, 1 a failed workflow, 2 wrong usage,
     75 try again later, 78 wrong configuration or input, 143 stopped by SIGTERM.

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import click
 import pyarrow.parquet as pq
@@ -68,7 +69,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def temporary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cache: Path) -> Path:
     """An environment without options, with an empty temporary folder."""
-    for name in ("YEAR", "OUTPUT", "RECIPE", "SOURCE", "WEIGHTS", "COLUMN", "RUN_COLUMNS", "FORCE", "DEVICE", "PRECISION"):
+    for name in ("YEAR", "OUTPUT", "RECIPE", "SOURCE", "WEIGHTS", "COLUMN", "RUN_COLUMNS", "FORCE", "DEVICE", "PRECISION", "LOG_FORMAT"):
         monkeypatch.delenv(name, raising=False)
     folder = tmp_path / "temporary"
     folder.mkdir()
@@ -238,7 +239,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(
     line = f"submit.py --year 2020 --local --dry-run --columns 3-30 --source {empty_source} --weights random:0"
     assert exit_code(monkeypatch, line.split()) == 0
     shown = capsys.readouterr().out
-    assert "28 columns, 21 of them with tiles" in shown
+    assert "columns  28, 20 of them with tiles" in shown  # 3 to 22: column 23 reaches into the next tile
     assert "output   ./output" in shown
     assert [path.name for path in Path.cwd().iterdir()] == ["temporary"]
 
@@ -497,6 +498,94 @@ def test_the_job_ends_when_nobody_reads_what_it_says(source: Path, output: str) 
         os.close(writing)
 
 
+# What a log collector and Argo see
+
+
+def objects(*outputs: str) -> list[dict[str, Any]]:
+    """Every line, each of which is a JSON object with a time, a level and a message."""
+    found: list[dict[str, Any]] = [json.loads(line) for output in outputs for line in output.splitlines()]
+    assert all(list(line)[:3] == ["time", "level", "message"] and line["level"] in {"info", "warning", "error"} for line in found)
+    return found
+
+
+def test_every_line_of_the_steps_is_an_object_when_that_is_asked_for(source: Path, weights: str, output: str, tmp_path: Path) -> None:
+    options = {"YEAR": "2020", "OUTPUT": output, "LOG_FORMAT": "json"}
+    columns = {"SOURCE": str(source), "WEIGHTS": weights, "RUN_COLUMNS": "5-7"}
+    finished = run("plan", "--shards", str(tmp_path / "shards.json"), **options, **columns)
+    assert finished.returncode == 0, finished.stderr
+    planned, shards = objects(finished.stdout)
+    assert (planned["columns"], planned["tiles"], shards["shards"]) == (3, 1, 3)
+    assert objects(finished.stderr)[0]["message"].startswith("listing the tiles of 2020 in ")
+
+    finished = run("embed", **options, COLUMN="5-7", ARGO_PROGRESS_FILE=str(tmp_path / "progress"))
+    assert finished.returncode == 0, finished.stderr
+    (embedded,) = objects(finished.stdout)
+    assert embedded["message"] == "embedded 2 chips in 3 columns"
+    assert (embedded["embedded"], embedded["columns_written"], embedded["columns_failed"]) == (2, 3, "")
+    last = objects(finished.stderr)[-1]
+    assert last["message"].startswith("embed: 3/3 columns, 2 chips embedded, ")
+    assert (last["columns_done"], last["columns"], last["embedded"]) == (3, 3, 2)
+    assert last["chips_done"] == last["chips"] > 2
+    assert (tmp_path / "progress").read_text().strip() == f"{last['chips']}/{last['chips']}"
+
+    finished = run("finalize", **options)
+    (published,) = objects(finished.stdout)
+    objects(finished.stderr)
+    assert published["message"].startswith("published 3 of 1359 columns (2 embedded, ")
+    assert (published["columns"], published["chips"]["embedded"], published["complete"]) == (3, 2, False)
+    assert Path(published["manifest"]).is_file()
+    (state,) = objects(run("status", **options).stdout)
+    assert (state["done"], state["missing"], state["published"], state["chips"]["embedded"]) == ("5-7", "", "5-7", 2)
+    assert json.loads(run("status", "--format", "json", **options).stdout)["done"] == [5, 6, 7]
+
+
+def test_the_error_is_an_object_and_stays_one_plain_line_for_kubernetes(tmp_path: Path) -> None:
+    options = {"YEAR": "2020", "OUTPUT": str(tmp_path / "nothing"), "LOG_FORMAT": "json", "TERMINATION_LOG": str(tmp_path / "log")}
+    for arguments, code in ((("--column", "5"), 78), ((), 2)):
+        finished = run("embed", *arguments, **options)
+        assert (finished.returncode, finished.stdout) == (code, "")
+        (error,) = objects(finished.stderr)
+        assert (error["level"], error["exit_code"]) == ("error", code)
+        assert (tmp_path / "log").read_text() == f"error: {error['message']}"
+
+
+def test_the_last_line_is_an_object_when_a_signal_ends_the_job(
+    monkeypatch: pytest.MonkeyPatch, source: Path, weights: str, output: str
+) -> None:
+    monkeypatch.setenv("LOG_FORMAT", "json")
+    process = start("--source", str(source), "--weights", weights, "--output", output, "--columns", "5-7")
+    wait_for(lambda: any(Path(output).rglob("_run.json")))
+    code, stderr = stop(process, signal.SIGTERM)
+    assert code == 143
+    last = objects(stderr)[-1]
+    assert last["message"] == "stopped by SIGTERM; the same command goes on from here"
+    assert (last["level"], last["exit_code"]) == ("warning", 143)
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_program_can_say_what_becomes_of_the_work_when_it_is_stopped(log_format: str) -> None:
+    program = """
+import time
+from embedder.signals import exit_on_signals, say_when_stopped
+exit_on_signals()
+say_when_stopped("the workflow goes on")
+print("ready", flush=True)
+time.sleep(60)
+"""
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-c", program],
+        env=os.environ | {"LOG_FORMAT": log_format},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    code, stderr = stop(process, signal.SIGINT)
+    said = objects(stderr)[-1]["message"] if log_format == "json" else stderr.splitlines()[-1]
+    assert (code, said) == (130, "stopped by SIGINT; the workflow goes on")
+
+
 # What a person sees
 
 
@@ -530,6 +619,14 @@ def test_a_terminal_shows_columns_chips_a_second_and_the_time_left(source: Path,
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
     assert re.search(r"embed .*━.* [0-3]/3 columns, [12] chips embedded, [0-9.]+ chips/s .*\d:\d\d:\d\d left", text)
     assert re.search(r"embed: 3/3 columns, 2 chips embedded, [0-9.]+ chips/s in \d+ s", text)
+
+
+def test_a_terminal_shows_no_bar_when_lines_are_objects(monkeypatch: pytest.MonkeyPatch, source: Path, weights: str, output: str) -> None:
+    monkeypatch.setenv("LOG_FORMAT", "json")
+    code, shown = on_a_terminal("--source", str(source), "--weights", weights, "--output", output, "--columns", "5-7")
+    assert code == 0
+    assert "\x1b" not in shown
+    assert objects(shown)[-1]["chips_per_second"] > 0
 
 
 def test_the_cursor_is_back_when_ctrl_c_is_pressed(source: Path, weights: str, output: str) -> None:

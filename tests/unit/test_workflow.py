@@ -39,6 +39,7 @@ def test_the_chart_holds_the_definition() -> None:
         "Preempted in order to admit critical pod",
         "main: Error (exit code 143)",
         "main: Error (exit code 143): stopped by SIGTERM; the same command goes on from here",
+        'main: Error (exit code 143): {"time": "2026-01-01T00:00:00.000Z", "level": "warning", "message": "stopped by SIGTERM"}',
         "main: Error (exit code 137)",
         "main: ContainerStatusUnknown (exit code 137): The container could not be located when the pod was terminated",
         "main: Unknown (exit code 255)",
@@ -90,8 +91,14 @@ def is_repeated(template: dict[str, Any], message: str) -> bool:
 def test_every_variable_of_a_step_is_an_option_of_its_command(name: str, templates: dict[str, Any]) -> None:
     known = {option.envvar for option in STEPS[name].params}
     given = {variable["name"] for variable in templates[name]["container"]["env"]}
-    assert given <= known | {"TERMINATION_LOG"}
+    assert given <= known | {"TERMINATION_LOG", "LOG_FORMAT"}
     assert templates[name]["container"]["command"][:2] == ["embedder", name]
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_every_step_leaves_its_error_to_argo_and_logs_objects(name: str, templates: dict[str, Any]) -> None:
+    given = {variable["name"]: variable["value"] for variable in templates[name]["container"]["env"]}
+    assert given.items() >= {"TERMINATION_LOG": "/dev/termination-log", "LOG_FORMAT": "json"}.items()
 
 
 def test_every_parameter_is_described_and_used(spec: dict[str, Any]) -> None:
