@@ -26,6 +26,8 @@ NAMED = 20
 """Failed nodes that are named; the workflow's page shows all."""
 USAGE_EXIT_CODES = {"2", "78"}
 """Of the steps, for what another attempt would not mend."""
+STOPPED = "workflow shutdown with strategy"
+"""How the message begins of a step that somebody's `argo stop` or `argo terminate` ended: no failure of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +75,9 @@ def snapshot(workflow: Object) -> Snapshot:
     sizes = {node["id"]: len(parse_columns(_parameter(node, "inputs", "shard") or "0")) for node in pods}
     done = sum(sizes[node["id"]] for node in pods if node.get("phase") == "Succeeded")
     under_way = sum(sizes[node["id"]] * _share(nodes, node) for node in pods if node.get("phase") == "Running")
-    failed = sorted((node for node in steps if node.get("phase") in {"Failed", "Error"}), key=lambda node: str(node.get("finishedAt")))
-    last = {node["id"]: _last_attempt(nodes, node) for node in failed}
+    ended = sorted((node for node in steps if node.get("phase") in {"Failed", "Error"}), key=lambda node: str(node.get("finishedAt")))
+    last = {node["id"]: _last_attempt(nodes, node) for node in ended}
+    failed = [node for node in ended if not _message(node, last).startswith(STOPPED)]
     return Snapshot(
         phase=status.get("phase", ""),
         message=status.get("message", ""),
@@ -82,7 +85,7 @@ def snapshot(workflow: Object) -> Snapshot:
         done=done,
         share=(done + under_way) / columns if columns else 0.0,
         retries=sum(max(len(_attempts(nodes, node)) - 1, 0) for node in steps),
-        failures={node["displayName"]: last[node["id"]].get("message") or node.get("message", "") for node in failed},
+        failures={node["displayName"]: _message(node, last) for node in failed},
         exit_codes=[last[node["id"]].get("outputs", {}).get("exitCode") for node in failed],
     )
 
@@ -176,6 +179,11 @@ def _attempts(nodes: dict[str, Object], step: Object) -> list[Object]:
 def _last_attempt(nodes: dict[str, Object], step: Object) -> Object:
     """The step's last pod; the step itself where it has none."""
     return [step, *_attempts(nodes, step)][-1]
+
+
+def _message(step: Object, last: dict[str, Object]) -> str:
+    """Of the step's last attempt: the step's own only counts them."""
+    return str(last[step["id"]].get("message") or step.get("message", ""))
 
 
 def _share(nodes: dict[str, Object], step: Object) -> float:

@@ -337,6 +337,16 @@ def test_a_failed_plan_ends_with_its_exit_code_and_reason() -> None:
     assert "plan: main: Error (exit code 78): error: s3://mine/conus/clay-v0.1/2020/ holds another run" in str(error)
 
 
+def test_a_workflow_that_somebody_stopped_has_no_failed_columns() -> None:
+    workflow = running()
+    workflow["status"] |= {"phase": "Failed", "message": "Stopped with strategy 'Terminate'"}
+    for step in embed_nodes(workflow, 1157):
+        step["message"] = "workflow shutdown with strategy: Terminate"
+    found = snapshot(workflow)
+    assert not found.failures
+    assert str(result(found)) == "the workflow failed: Stopped with strategy 'Terminate'"
+
+
 @pytest.mark.parametrize(
     ("message", "code", "exit_code"),
     [
