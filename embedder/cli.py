@@ -14,6 +14,7 @@ from embedder.options import (
     MOST_TOGETHER,
     Columns,
     columns_option,
+    data_options,
     debug_option,
     device_option,
     option,
@@ -142,9 +143,9 @@ def status_command(output: str, columns: list[int] | None, form: str, **options:
 @option("--year", type=click.Choice(list(VERSIONS)), default=next(iter(VERSIONS)), show_default=True, help="Year of the composites.")
 @recipe_option
 @output_option
-@plan_options
+@data_options
 @debug_option
-def preflight_command(year: int, recipe: str, output: str, source: str | None, weights: str | None, **_: Any) -> None:  # noqa: ANN401
+def preflight_command(year: int, recipe: str, output: str, source: str | None, weights: str | None) -> None:
     """Check from here, without writing anything, that the output can be written, and source and weights be read."""
     checks = []
     for made in preflight(output, source or PUBLIC_SOURCE, weights or RECIPES[recipe].weights, year):

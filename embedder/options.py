@@ -65,17 +65,26 @@ def recipe_option(command: Command) -> Command:
     )(command)
 
 
+def data_options(command: Command) -> Command:
+    """What a run reads."""
+    for decorate in (  # the last is the first in --help
+        option("--weights", help="Checkpoint: a path, an https or s3 URL, or random:SEED for a demo.  [default: Clay's public one]"),
+        option("--source", help=f"Where the tiles are: a URL or a folder.  [default: {PUBLIC_SOURCE}]"),
+    ):
+        command = decorate(command)
+    return command
+
+
 def plan_options(command: Command) -> Command:
     """What plan decides; the other steps find it in the run record."""
-    for decorate in (  # the last is the first in --help
+    for decorate in (
         option(
             "--precision",
             type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
             help="Of the model's arithmetic; auto takes the fastest that the device has natively.  [default: auto]",
         ),
         option("--weights-sha256", help="Refuse a checkpoint with another SHA-256."),
-        option("--weights", help="Checkpoint: a path, an https or s3 URL, or random:SEED for a demo.  [default: Clay's public one]"),
-        option("--source", help=f"Where the tiles are: a URL or a folder.  [default: {PUBLIC_SOURCE}]"),
+        data_options,
     ):
         command = decorate(command)
     return command
