@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from embedder.errors import ConfigurationError, EmbedderError, TemporaryError
 from embedder.grid import parse_columns
@@ -123,7 +123,13 @@ def watch(cluster: Cluster, name: str) -> Snapshot:
     """Show the workflow until it has ended, and return its end."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if console.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[counts]}"), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[counts]}"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+        )
         with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task("pending", total=1.0, counts="")
             for found in _snapshots(cluster, name, console):
