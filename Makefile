@@ -32,7 +32,7 @@ bench: $(READY) ## what the claims about speed rest on
 
 lock: $(READY) ## find the dependencies anew; ARGS=--upgrade for the newest
 	$(LOCK) --output-file requirements.lock
-	$(LOCK) --group dev --output-file requirements-dev.lock
+	$(LOCK) --extra explore --group dev --output-file requirements-dev.lock
 
 clean: ## remove .venv, build/ and the caches
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis

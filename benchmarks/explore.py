@@ -88,7 +88,7 @@ def embeddings(column: int, count: int) -> NDArray[np.float32]:
 
 
 def peak() -> float:
-    """This process's most resident memory so far, GB."""
+    """The most resident memory of the process so far, GB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
@@ -179,10 +179,10 @@ def main() -> None:
     training = 0.0
     train = Index.train
 
-    def timed_train(index: Index) -> None:
+    def timed_train(self: Index) -> None:
         nonlocal training
         start = time.perf_counter()
-        train(index)
+        train(self)
         training = time.perf_counter() - start
 
     Index.train = timed_train  # type: ignore[method-assign]

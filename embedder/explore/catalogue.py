@@ -75,9 +75,7 @@ def _from_manifest(storage: Storage, recipe: Recipe, year: int) -> Published | N
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(f"{storage.where(place.manifest_key)} is not a manifest ({error!r}): finalize again") from error
     columns = {column: columns[column] for column in sorted(columns) if 0 <= column < COLUMN_COUNT}
-    return Published(
-        storage=storage, recipe=recipe, year=year, digest=digest, columns=columns, warning=warning, run=place.find()
-    )
+    return Published(storage=storage, recipe=recipe, year=year, digest=digest, columns=columns, warning=warning, run=place.find())
 
 
 def _from_listing(storage: Storage, year: int) -> Published | None:

@@ -122,7 +122,12 @@ class Index:
         if self._table is None:
             return np.empty(0, np.int64)
         search: Any = self._table.search(query)
-        found = search.distance_type("cosine").nprobes(PROBES).limit(max(LEAST_CANDIDATES, CANDIDATES * count)).select(["position", "_distance"])
+        found = (
+            search.distance_type("cosine")
+            .nprobes(PROBES)
+            .limit(max(LEAST_CANDIDATES, CANDIDATES * count))
+            .select(["position", "_distance"])
+        )
         positions: NDArray[np.int64] = found.to_arrow()["position"].to_numpy().astype(np.int64)
         return positions
 

@@ -84,9 +84,7 @@ class Searcher:
             if np.isfinite(scores[place])
         ]
 
-    def _from_index(
-        self, index: Index, query: NDArray[np.float32], count: int, examples: list[int]
-    ) -> tuple[NDArray[np.int64], Scores]:
+    def _from_index(self, index: Index, query: NDArray[np.float32], count: int, examples: list[int]) -> tuple[NDArray[np.int64], Scores]:
         """Candidates by the index, compared exactly."""
         found = index.candidates(query, count)
         found = found[found < self.database.rows]
