@@ -6,10 +6,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from embedder import __version__
-from embedder.errors import NotFoundError, UsageError
+from embedder.errors import UsageError
 from embedder.explore import coverage
 from embedder.explore.explorer import Explorer, change_note
-from embedder.explore.places import GRID, chip_at, parse_box, parse_chip, why_not
+from embedder.explore.places import GRID, chip_at, parse_box, parse_chip, require_embedded
 from embedder.explore.results import box, geojson
 from embedder.explore.search import MOST_HITS, UNLIKE_WEIGHT, Hit, Question
 from embedder.grid import VERSIONS, Chip
@@ -112,8 +112,7 @@ def chip(explorer: Explorer, year: int, name: str | None, lon: float | None, lat
         found = chip_at(lon, lat, explorer.recipe.chip_pixels)
     else:
         raise UsageError("give either chip, or lon and lat")
-    if database.position(found) is None:
-        raise NotFoundError(why_not(database, found))
+    require_embedded(database, found)
     return ChipAnswer(
         chip_id=found.id,
         year=year,
@@ -130,10 +129,11 @@ def search(  # noqa: PLR0917 - as they stand in the address
 ) -> tuple[list[Hit], dict[str, Any]]:
     """The hits, and what is said about them."""
 
-    def chips(names: Sequence[str]) -> list[Chip]:
-        return [parse_chip(name, explorer.recipe.chip_pixels) for name in names]
-
     searcher = explorer.searcher(year)
+
+    def chips(names: Sequence[str]) -> list[Chip]:
+        return [require_embedded(searcher.database, parse_chip(name, explorer.recipe.chip_pixels)) for name in names]
+
     bounds = None if bbox is None else parse_box(bbox)
     hits = searcher.search(Question(like=chips(like), unlike=chips(unlike), count=count, bounds=bounds))
     return hits, about(explorer) | {"year": year, "like": list(like), "unlike": list(unlike)}

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedder import cache
+from embedder.errors import ConfigurationError
 from embedder.explore.catalogue import Published
 from embedder.explore.column_rows import Chips, ColumnRows, Vectors
 from embedder.grid import Chip
@@ -120,7 +121,7 @@ class Database:
         out = np.empty((len(places), self.recipe.width), np.float32)
         edges = [0, *(np.flatnonzero(np.diff(places) != 1) + 1).tolist(), len(places)] if len(places) else []
         for first, last in pairwise(edges):
-            os.preadv(self._vectors, [out[first:last]], int(places[first]) * out.itemsize * self.recipe.width)
+            self._read(out[first:last], int(places[first]))
         return out
 
     def blocks(self, mask: Mask) -> Iterator[tuple[int, Vectors]]:
@@ -132,7 +133,7 @@ class Database:
         for start in range(0, self.rows, BLOCK_ROWS):
             stop = min(start + BLOCK_ROWS, self.rows)
             if mask[start:stop].any():
-                os.preadv(self._vectors, [buffer[: stop - start]], start * buffer.itemsize * self.recipe.width)
+                self._read(buffer[: stop - start], start)
                 yield start, buffer[: stop - start]
 
     @contextmanager
@@ -199,6 +200,10 @@ class Database:
                 os.close(file)
         self._vectors = self._chips_file = -1
 
+    def _read(self, into: Vectors, row: int) -> None:
+        if os.preadv(self._vectors, [into.data], row * 4 * self.recipe.width) != into.nbytes:
+            raise ConfigurationError(f"{self.folder} is damaged: remove it, and start again")
+
     def _read_record(self) -> Record:
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             found = json.loads((self.folder / "record.json").read_text())
@@ -214,7 +219,7 @@ def _keys(chips: Chips) -> NDArray[np.int32]:
 
 
 def _write(file: int, array: NDArray[np.generic], offset: int) -> None:
-    data = memoryview(np.ascontiguousarray(array)).cast("B") if array.size else memoryview(b"")
+    data = np.ascontiguousarray(array).data.cast("B") if array.size else memoryview(b"")
     while data:
         written = os.pwrite(file, data, offset)
         data, offset = data[written:], offset + written

@@ -26,9 +26,9 @@ ROWS_A_PARTITION = 1_800
 """The square root of the rows of a continent, twice."""
 PROBES = 50
 """Partitions that a search looks into."""
-CANDIDATES = 5
+CANDIDATES = 20
 """Compared exactly, for each hit that is asked for."""
-LEAST_CANDIDATES = 50
+LEAST_CANDIDATES = 200
 STALE = 2
 """The index is made anew once there are so many times the rows that it was made for."""
 ITERATIONS = 15
@@ -122,12 +122,8 @@ class Index:
         if self._table is None:
             return np.empty(0, np.int64)
         search: Any = self._table.search(query)
-        found = (
-            search.distance_type("cosine")
-            .nprobes(PROBES)
-            .limit(max(LEAST_CANDIDATES, CANDIDATES * count))
-            .select(["position", "_distance"])
-        )
+        search = search.distance_type("cosine").nprobes(PROBES).limit(max(LEAST_CANDIDATES, CANDIDATES * count))
+        found = search.select(["position", "_distance"])
         positions: NDArray[np.int64] = found.to_arrow()["position"].to_numpy().astype(np.int64)
         return positions
 

@@ -63,7 +63,7 @@ def _bring_up(database: Database, published: Published, progress: Progress) -> N
     if index.needs_training():
         progress.say(f"making the search index of {published.year}, once: some minutes for a continent on two cores")
         index.train()
-    elif missing:
+    else:
         index.merge()
     (database.folder / DONE).touch()
 

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from embedder.errors import ConfigurationError, UsageError
+from embedder.errors import NotFoundError, UsageError
 from embedder.explore.database import Database
 from embedder.grid import COLUMN_COUNT, COLUMN_PIXELS, HEIGHT_PIXELS, NORTH, TILE_PIXELS, WEST, Bounds, Chip, Window, bounds_of
 
@@ -63,9 +63,9 @@ def why_not(database: Database, chip: Chip) -> str:
 
 
 def require_embedded(database: Database, chip: Chip) -> Chip:
-    """The chip itself; ConfigurationError, with the reason and the nearest embedded one, where it has no embedding."""
+    """The chip itself; NotFoundError, with the reason and the nearest embedded one, where it has no embedding."""
     if database.position(chip) is None:
-        raise ConfigurationError(why_not(database, chip))
+        raise NotFoundError(why_not(database, chip))
     return chip
 
 

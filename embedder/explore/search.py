@@ -13,7 +13,7 @@ from embedder.explore.index import INDEX_FROM, Index
 from embedder.grid import NORTH, TILE_PIXELS, WEST, Bounds, Chip
 
 UNLIKE_WEIGHT = 0.5
-"""Of the mean of the negative examples against that of the positive ones: with 1, hits are far from the former rather than near the latter."""
+"""Of the mean of the negative examples against that of the positive ones: with 1, being far from those outweighs being near these."""
 MOST_HITS = 1_000
 MOST_FROM_INDEX = 100
 """Hits for which the index finds enough candidates; more are found exactly."""

@@ -30,6 +30,16 @@ ANY_HOST = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
 """Addresses that mean all of this machine's."""
 MOST_EXAMPLES = 50
 
+EXPECTED = {
+    "k": f"1 to {MOST_HITS}",
+    "year": "a year, such as 2020",
+    "years": "two years, such as 2020,2021",
+    "format": "geojson, csv or parquet",
+    "like": f"1 to {MOST_EXAMPLES} chip ids, such as c1155r0287",
+    "unlike": f"at most {MOST_EXAMPLES} chip ids, such as c1155r0287",
+}
+"""What an invalid parameter is answered with."""
+
 Year = Annotated[int, Query(description="A year from /api/info.")]
 Ids = Annotated[list[str], Query(max_length=MOST_EXAMPLES, description="Chip ids, such as c1155r0287; repeat the parameter for several.")]
 Count = Annotated[int, Query(ge=1, le=MOST_HITS, description="How many hits.")]
@@ -119,8 +129,8 @@ def _add_errors(app: FastAPI) -> None:
     def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         name = str(first["loc"][-1])
-        reason = f"{name} is missing" if first["type"] == "missing" else f"{name}: {first['msg'][:1].lower()}{first['msg'][1:]}"
-        return _answer(HTTPStatus.UNPROCESSABLE_ENTITY, f"{reason}: correct the address")
+        problem = "is missing" if first["type"] == "missing" else f"can't be {str(first['input'])[:40]!r}"
+        return _answer(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name} {problem}: give {EXPECTED.get(name, 'a number')}")
 
     @app.exception_handler(EmbedderError)
     def failed(_request: Request, error: EmbedderError) -> JSONResponse:
