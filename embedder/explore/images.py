@@ -2,17 +2,20 @@
 
 import math
 import threading
+import warnings
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from embedder.errors import TemporaryError
 from embedder.grid import Chip, tile_windows
 from embedder.source.inventory import Inventory, Source, list_tiles
 from embedder.source.tiles import GDAL_OPTIONS
+
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)  # a picture has no place, and need have none
 
 Image = NDArray[np.uint8]
 """(3, height, width): red, green, blue."""
