@@ -128,7 +128,6 @@ def search(  # noqa: PLR0917 - as they stand in the address
     explorer: Explorer, year: int, like: Sequence[str], unlike: Sequence[str], count: int, bbox: str | None
 ) -> tuple[list[Hit], dict[str, Any]]:
     """The hits, and what is said about them."""
-
     searcher = explorer.searcher(year)
 
     def chips(names: Sequence[str]) -> list[Chip]:
@@ -136,20 +135,14 @@ def search(  # noqa: PLR0917 - as they stand in the address
 
     bounds = None if bbox is None else parse_box(bbox)
     hits = searcher.search(Question(like=chips(like), unlike=chips(unlike), count=count, bounds=bounds))
-    return hits, about(explorer) | {"year": year, "like": list(like), "unlike": list(unlike)}
+    return hits, explorer.about() | {"year": year, "like": list(like), "unlike": list(unlike)}
 
 
 def change(explorer: Explorer, years: str, count: int, bbox: str | None) -> tuple[list[Hit], dict[str, Any]]:
     """The hits, and what is said about them."""
     before, after = (int(year) for year in years.split(","))
     hits = explorer.changes(before, after, count, None if bbox is None else parse_box(bbox))
-    return hits, about(explorer) | {"years": [before, after], "note": change_note(before, after)}
-
-
-def about(explorer: Explorer) -> dict[str, Any]:
-    """What is said with any hits."""
-    warnings = explorer.warnings()
-    return {"recipe": explorer.recipe.name} | ({"warnings": warnings} if warnings else {})
+    return hits, explorer.about() | {"years": [before, after], "note": change_note(before, after)}
 
 
 def collection(hits: Sequence[Hit], said: dict[str, Any]) -> dict[str, Any]:

@@ -56,7 +56,6 @@ def search_command(  # noqa: PLR0917 - click gives them by name
 ) -> None:
     """Find similar chips, or the chips that changed most."""
     from embedder.explore import results  # noqa: PLC0415
-    from embedder.explore.answers import about  # noqa: PLC0415
     from embedder.explore.explorer import change_note  # noqa: PLC0415
     from embedder.explore.places import parse_box  # noqa: PLC0415
     from embedder.explore.search import Question, check_count  # noqa: PLC0415
@@ -70,14 +69,14 @@ def search_command(  # noqa: PLR0917 - click gives them by name
         explorer = _open(output, recipe, change, progress)
         hits, note = explorer.changes(*change, count, bounds), change_note(*change)
         progress.say(note)
-        said = about(explorer) | {"years": list(change), "note": note}
+        said = explorer.about() | {"years": list(change), "note": note}
     else:
         explorer = _open(output, recipe, [] if year is None else [year], progress)
         searcher = explorer.searcher(year or max(explorer.years))
         examples = _examples(explorer, searcher.database.year, like, lon, lat)
         others = _chips(explorer, searcher.database.year, unlike)
         hits = searcher.search(Question(like=examples, unlike=others, count=count, bounds=bounds, exact=exact))
-        said = about(explorer) | {"year": searcher.database.year, "like": [chip.id for chip in examples], "unlike": list(unlike)}
+        said = explorer.about() | {"year": searcher.database.year, "like": [chip.id for chip in examples], "unlike": list(unlike)}
     if to:
         results.write_file(hits, to, said)
         progress.say(f"wrote {len(hits)} chips to {to}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from embedder.errors import NotFoundError, UsageError
 from embedder.explore.catalogue import EXPLORABLE, Published, published_years
@@ -43,6 +44,11 @@ class Explorer:
     def warnings(self) -> list[str]:
         """What a person has to know before believing a hit."""
         return list(dict.fromkeys(published.warning for published in self.published.values() if published.warning))
+
+    def about(self) -> dict[str, Any]:
+        """What is said with any hits."""
+        warnings = self.warnings()
+        return {"recipe": self.recipe.name} | ({"warnings": warnings} if warnings else {})
 
     def searcher(self, year: int) -> Searcher:
         """Of a year; NotFoundError where it is not there."""

@@ -53,8 +53,8 @@ def make_app(explorer: Explorer, pictures: Pictures, *, host: str = "127.0.0.1",
     # FastAPI's own documentation pages load scripts from elsewhere; /openapi.json says the same.
     app = FastAPI(title="WorldCover embeddings", version=__version__, docs_url=None, redoc_url=None)
     app.add_middleware(GZipMiddleware, minimum_size=1_000)
-    if host not in ANY_HOST:  # a page elsewhere whose name leads here must not read what is here
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]", host])
+    if host not in ANY_HOST and ":" not in host:  # a page elsewhere whose name leads here must not read what is here
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", host])
     _add_headers(app, basemap)
     _add_errors(app)
     _add_search(app, explorer, basemap)

@@ -126,7 +126,7 @@ def test_everything_is_loaded_anew_when_the_run_is_another(tmp_path: Path) -> No
 def test_loading_goes_on_when_it_was_killed(tmp_path: Path, group: int) -> None:
     content = some(range(5))
     output = write_output(tmp_path / "out", content)
-    killed = subprocess.run([sys.executable, "-c", OPEN, str(output), str(group)], capture_output=True, timeout=60, check=False)
+    killed = subprocess.run([sys.executable, "-c", OPEN, str(output), str(group)], capture_output=True, timeout=60, check=False)  # noqa: S603 - our own code
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert_whole(opened(output), content)
 
@@ -135,7 +135,7 @@ def test_each_row_is_loaded_once_when_two_processes_load(tmp_path: Path) -> None
     content = some(range(9))
     output = write_output(tmp_path / "out", content)
     command = [sys.executable, "-c", OPEN, str(output), "0"]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]  # noqa: S603 - our own code
     answers = [process.communicate(timeout=60) for process in both]
     assert [answer[0].strip() for answer in answers] == ["180", "180"], answers
     assert_whole(opened(output), content)

@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -30,7 +32,9 @@ def test_a_place_off_the_grid_is_refused(place: tuple[float, float]) -> None:
         chip_at(*place, 512)
 
 
-@pytest.mark.parametrize("text", ["", "c1r2", "c1155r0287 ", "../../etc/passwd", "c٠٠٠١r0001", "c1359r0000", "c0000r0586", "x" * 9_999])
+@pytest.mark.parametrize(
+    "text", ["", "c1r2", "c1155r0287 ", "../../etc/passwd", "c\u0660\u0660\u0660\u0661r0001", "c1359r0000", "c0000r0586", "x" * 9_999]
+)
 def test_what_is_no_chip_id_is_refused(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_chip(text, 512)
@@ -87,3 +91,9 @@ def test_what_is_no_address_of_a_wms_is_refused(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         Wms(url, "layer")
     assert "secret" not in str(caught.value)
+
+
+def test_the_steps_import_nothing_of_search() -> None:
+    code = "import sys, embedder.cli; print([name for name in ('lancedb', 'fastapi', 'embedder.explore') if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)  # noqa: S603 - our own code
+    assert found.stdout.strip() == "[]"
