@@ -61,6 +61,8 @@ def search_command(  # noqa: PLR0917 - click gives them by name
     from embedder.explore.search import Question, check_count  # noqa: PLC0415
 
     check_count(count)
+    if to:
+        results.form_of(to)  # before anything takes time
     bounds = parse_box(bbox) if bbox else None
     progress = Progress()
     if change:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from embedder.errors import NotFoundError, UsageError
@@ -60,6 +61,11 @@ class Explorer:
         """The chips that differ most between two years."""
         if before == after:
             raise UsageError(f"change is between two years, and both are {before}: give 2020 and 2021")
+        runs = [self.published[year].run for year in (before, after) if year in self.published]
+        if len({run.weights_sha256 for run in runs if run}) > 1:
+            raise UsageError(
+                f"{before} and {after} were embedded with different weights: their distances mean nothing; embed one of them again"
+            )
         return changes(self.searcher(before).database, self.searcher(after).database, count, bounds)
 
     def pictures(self, options: PictureOptions) -> Pictures:
@@ -68,7 +74,8 @@ class Explorer:
         own = next(iter(runs.values()), None)
         source = open_source(options.source or (own.source if own else PUBLIC_SOURCE))
         inventories = {year: run.inventory for year, run in runs.items() if run.source == source.location}
-        folder = next(iter(self.searchers.values())).database.folder.parent / "pictures"
+        kind = sha256(f"{options} {source.location}".encode()).hexdigest()[:8]  # pictures of another layer are others
+        folder = next(iter(self.searchers.values())).database.folder.parent / f"pictures-{kind}"
         wms = None if options.wms.lower() == "none" else Wms(options.wms, options.layer)
         return Pictures(folder, wms, TilePictures(source, inventories))
 

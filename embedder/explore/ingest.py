@@ -61,7 +61,7 @@ def _bring_up(database: Database, published: Published, progress: Progress) -> N
                 progress.column_done()
     database.reload()
     if index.needs_training():
-        progress.say(f"making the search index of {published.year}, once: some minutes for a continent on two cores")
+        progress.say(f"making the search index of {published.year}, once: a minute or so for a continent on two cores")
         index.train()
     else:
         index.merge()

@@ -41,11 +41,16 @@ def encode(hits: Sequence[Hit], form: str, about: dict[str, Any]) -> bytes:
 
 def write_file(hits: Sequence[Hit], path: Path, about: dict[str, Any]) -> None:
     """Write a .geojson, .csv or .parquet file."""
+    with os_errors_at(str(path)):
+        path.write_bytes(encode(hits, form_of(path), about))
+
+
+def form_of(path: Path) -> str:
+    """The form that a file's name asks for."""
     form = path.suffix.lower().lstrip(".")
     if form not in MEDIA_TYPES:
         raise UsageError(f"{path} is no name for a file of hits: end it with .geojson, .csv or .parquet")
-    with os_errors_at(str(path)):
-        path.write_bytes(encode(hits, form, about))
+    return form
 
 
 def geojson(hits: Sequence[Hit], about: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The cache: filled, resumed, extended, shared; and searched as exactly as numpy would."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -249,4 +248,13 @@ def test_a_column_without_a_chip_is_no_reason_to_load_again(tmp_path: Path) -> N
     output = write_output(tmp_path / "out", content)
     assert opened(output).count == 1
     assert ingest._is_current(opened(output), published_years(open_storage(str(output)), EXPLORABLE["clay-v0.1"])[0])
-    assert os.listdir(opened(output).folder)  # noqa: PTH208
+
+
+def test_an_output_in_a_bucket_is_read(tmp_path: Path, bucket: str) -> None:
+    content = some(range(2))
+    folder = write_output(tmp_path / "out", content)
+    storage = open_storage(f"s3://{bucket}/here")
+    for path in (each for each in folder.rglob("*.*") if each.is_file()):
+        storage.put(path.relative_to(folder).as_posix(), path)
+    (published,) = published_years(storage, EXPLORABLE["clay-v0.1"])
+    assert_whole(open_database(published, Progress()), content)

@@ -1,10 +1,14 @@
 """The API as a browser meets it, pictures with a WMS that behaves and ones that do not, and the commands."""
 
 import json
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -32,7 +36,7 @@ from embedder.explore.server import make_app
 from embedder.explore.wms import Wms
 from embedder.grid import Chip, Tile, Window
 from embedder.progress import Progress
-from tests.explore_output import some, vectors, write_output
+from tests.explore_output import a_run, some, vectors, write_output
 from tests.tiles import REAL, REAL_TILE, write_tile
 
 CHIP = Chip(column=1, row=3, pixels=512)
@@ -436,3 +440,31 @@ def test_recall_is_printed(output: str) -> None:
 
 def test_quoted_names_are_no_chips(page: str) -> None:
     assert get(f"{page}/api/chip?year=2020&chip={quote('c0001r0003/../..')}")[0] == 422
+
+
+def test_the_page_is_served_until_a_signal_ends_it(output: str) -> None:
+    command = [sys.executable, "-m", "embedder", "explore", "--output", output, "--port", "0", "--no-open", "--wms", "none"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own command
+        assert process.stdout
+        line = process.stdout.readline()
+        url = line.split()[4]
+        assert url.startswith("http://127.0.0.1:")
+        assert get(url)[0] == 200
+        assert b"<!doctype html>" in get(url)[2]
+        assert get(f"{url}openapi.json")[2]["paths"]["/api/search"].keys() == {"get"}
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 143
+
+
+def test_a_taken_port_is_one_clear_line() -> None:
+    taken = _listen("127.0.0.1", 0)
+    with pytest.raises(EmbedderError, match=r"choose another --port, or 0 for a free one"):
+        _listen("127.0.0.1", taken.getsockname()[1])
+
+
+def test_years_of_different_weights_are_not_compared(explorer: Explorer) -> None:
+    runs = {year: a_run(explorer.recipe, year, f"random:{year}") for year in (2020, 2021)}
+    published = [replace(each, run=runs[each.year]) for each in explorer.published.values()]
+    mixed = Explorer(explorer.recipe, published, explorer.searchers)
+    with pytest.raises(EmbedderError, match="embedded with different weights"):
+        mixed.changes(2020, 2021, 5)
