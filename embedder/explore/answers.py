@@ -17,6 +17,12 @@ from embedder.grid import VERSIONS, Chip
 ATTRIBUTION = "© ESA WorldCover project {year} / Contains modified Copernicus Sentinel data ({year}) processed by ESA WorldCover consortium"
 
 
+class Problem(BaseModel):
+    """Any answer that is an error."""
+
+    detail: str = Field(description="One sentence for a person.")
+
+
 class YearInfo(BaseModel):
     """A year that can be searched."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Query, Request, Response
@@ -17,7 +17,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from embedder import __version__
 from embedder.errors import EmbedderError, NotFoundError, UsageError
 from embedder.explore import answers
-from embedder.explore.answers import ChipAnswer, Collection, Info
+from embedder.explore.answers import ChipAnswer, Collection, Info, Problem
 from embedder.explore.coverage import coverage
 from embedder.explore.explorer import Explorer
 from embedder.explore.pictures import Pictures
@@ -30,6 +30,10 @@ ANY_HOST = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
 """Addresses that mean all of this machine's."""
 MOST_EXAMPLES = 50
 
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    404: {"model": Problem, "description": "Nothing of that name, or no embedding there, and why."},
+    422: {"model": Problem, "description": "A parameter that can't be."},
+}
 EXPECTED = {
     "k": f"1 to {MOST_HITS}",
     "year": "a year, such as 2020",
@@ -51,7 +55,7 @@ Form = Annotated[str, Query(alias="format", pattern="^(geojson|csv|parquet)$", d
 def make_app(explorer: Explorer, pictures: Pictures, *, host: str = "127.0.0.1", basemap: str | None = None) -> FastAPI:
     """The application. `basemap` is a template of raster tiles, https://host/{z}/{x}/{y}.png, for the page."""
     # FastAPI's own documentation pages load scripts from elsewhere; /openapi.json says the same.
-    app = FastAPI(title="WorldCover embeddings", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="WorldCover embeddings", version=__version__, docs_url=None, redoc_url=None, responses=PROBLEMS)
     app.add_middleware(GZipMiddleware, minimum_size=1_000)
     if host not in ANY_HOST and ":" not in host:  # a page elsewhere whose name leads here must not read what is here
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", host])
@@ -69,7 +73,7 @@ def _add_search(app: FastAPI, explorer: Explorer, basemap: str | None) -> None:
         """What can be searched, and within which limits."""
         return answers.info(explorer, basemap)
 
-    @app.get("/api/chip", responses={404: {"description": "No embedding there, and why."}})
+    @app.get("/api/chip")
     def chip(year: Year, chip: str | None = None, lon: float | None = None, lat: float | None = None) -> ChipAnswer:
         """The chip of that id, or the one that covers a place."""
         return answers.chip(explorer, year, chip, lon, lat)
@@ -116,7 +120,9 @@ def _add_files(app: FastAPI, explorer: Explorer, pictures: Pictures) -> None:
         headers = {"Content-Disposition": f'attachment; filename="chips.{form}"'}
         return Response(encode(hits, form, about), media_type=MEDIA_TYPES[form], headers=headers)
 
-    @app.get("/api/picture/{year}/{chip}.jpg", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
+    @app.get(
+        "/api/picture/{year}/{chip}.jpg", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}, 503: {"model": Problem}}
+    )
     def picture(year: int, chip: str) -> Response:
         """A chip's picture, from the WMS or the source's tile; 503 where neither answers."""
         explorer.searcher(year)
@@ -136,6 +142,11 @@ def _add_errors(app: FastAPI) -> None:
     def failed(_request: Request, error: EmbedderError) -> JSONResponse:
         status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, UsageError) else HTTPStatus.SERVICE_UNAVAILABLE
         return _answer(HTTPStatus.NOT_FOUND if isinstance(error, NotFoundError) else status, str(error))
+
+    @app.exception_handler(Exception)
+    def unexpected(_request: Request, error: Exception) -> JSONResponse:
+        sentence = f"unexpected {type(error).__name__}: what the server prints says more; start it again if this comes back"
+        return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
 
     @app.exception_handler(HTTPException)
     def http(_request: Request, error: HTTPException) -> JSONResponse:
