@@ -116,7 +116,7 @@ def explore_command(  # noqa: PLR0917 - click gives them by name
     """Open a page with the embeddings on a map: click a place, and see what is like it."""
     from embedder.explore.index import require  # noqa: PLC0415
 
-    require("lancedb", "fastapi", "uvicorn")
+    require("lancedb", "fastapi", "uvicorn", "maplibre")
     explorer = _open(output, recipe, year, Progress())
     if recall:
         from embedder.explore.recall import describe, measure  # noqa: PLC0415

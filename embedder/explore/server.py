@@ -63,6 +63,8 @@ def make_app(explorer: Explorer, pictures: Pictures, *, host: str = "127.0.0.1",
     _add_errors(app)
     _add_search(app, explorer, basemap)
     _add_files(app, explorer, pictures)
+    # MapLibre comes with a Python package that is only a carrier here: none of its code is imported.
+    app.mount("/maplibre", StaticFiles(packages=[("maplibre", "srcjs")]))
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     return app
 

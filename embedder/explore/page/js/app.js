@@ -1,12 +1,11 @@
 // The page: from the address to the question, to the answer, and back.
 
 import { Problem, ask } from "./api.js";
-import { Grid } from "./chips.js";
+import { Grid, coordinates, rectangles } from "./chips.js";
 import { listenToKeys } from "./keys.js";
 import { ChipMap } from "./map.js";
 import { drawControls, drawFrame, drawHits, drawLoading, drawMarks, drawMessage, drawQuestion, drawTokens, find, make } from "./panel.js";
 import { read, readView, request, write } from "./question.js";
-import { coordinates } from "./chips.js";
 
 const page = { info: null, grid: null, map: null, question: null, draft: null, hits: [], coverage: new Map(), asking: null };
 
@@ -140,7 +139,7 @@ async function cover() {
     await map.ready;
     if (page.question.year === year && map.year !== year) map.cover(coverage.get(year), year);
   }
-  return coverage.get(year).features.flatMap((feature) => feature.geometry.coordinates).map(([[[west, south], , [east, north]]]) => [west, south, east, north]);
+  return rectangles(coverage.get(year));
 }
 
 async function showOnMap() {

@@ -56,6 +56,13 @@ export const box = (bounds, properties = {}) => ({
 
 export const collection = (features) => ({ type: "FeatureCollection", features });
 
+/** [west, south, east, north] of each rectangle of /api/coverage. */
+export const rectangles = (coverage) =>
+  coverage.features.flatMap((feature) => feature.geometry.coordinates).map(([[[west, south], , [east, north]]]) => [west, south, east, north]);
+
+/** The box around boxes. */
+export const around = (boxes) => [0, 1, 2, 3].map((side) => Math[side < 2 ? "min" : "max"](...boxes.map((box) => box[side])));
+
 /** 36.7521° N, 121.7787° W */
 export function coordinates([lon, lat], digits = 4) {
   const part = (value, positive, negative) => `${Math.abs(value).toFixed(digits)}° ${value < 0 ? negative : positive}`;

@@ -2,10 +2,10 @@
 
 /* global maplibregl */
 import { picture } from "./api.js";
-import { box, collection } from "./chips.js";
+import { around, box, collection, rectangles } from "./chips.js";
 import { badge, drawGraticule, graticuleStep } from "./drawing.js";
 
-const MOST_PICTURES = 48;
+const MOST_PICTURES = 60;
 const LEAST_WIDTH = 24; // of a chip on the screen, pixels, for its picture to be worth a request
 const PICTURES_AFTER = 200; // milliseconds after the last move
 const EMPTY = collection([]);
@@ -64,7 +64,7 @@ export class ChipMap {
     });
     this.map.on("idle", () => (container.dataset.idle = "yes"));
     this.map.on("dataloading", () => delete container.dataset.idle);
-    this.map.on("error", () => {}); // a picture or a tile that is missing leaves its place empty; the rest goes on
+    this.map.on("error", ({ sourceId }) => this.shown.delete(sourceId) && this.#drop(sourceId)); // asked for again after the next move
     this.ready = new Promise((resolve) => this.map.on("load", resolve)).then(() => {
       this.colour(colours);
       this.#lines();
@@ -74,8 +74,7 @@ export class ChipMap {
   /** Where a first look goes: around what is embedded. */
   #start(info) {
     const bounds = info.years.map((each) => each.bounds).filter(Boolean);
-    if (!bounds.length) return this.whole;
-    return [0, 1, 2, 3].map((side) => Math[side < 2 ? "min" : "max"](...bounds.map((each) => each[side])));
+    return bounds.length ? around(bounds) : this.whole;
   }
 
   #style(info) {
@@ -100,7 +99,7 @@ export class ChipMap {
         id: "ranks",
         type: "symbol",
         source: "ranks",
-        layout: { "icon-image": ["get", "badge"], "icon-anchor": "center", "symbol-sort-key": ["get", "order"], "icon-padding": 0 },
+        layout: { "icon-image": ["get", "badge"], "icon-anchor": "top-left", "icon-offset": [3, 3], "symbol-sort-key": ["get", "order"], "icon-padding": 0 },
       },
     ];
     if (info.basemap) {
@@ -128,7 +127,7 @@ export class ChipMap {
   /** What is embedded in a year, the answer of /api/coverage. */
   cover(coverage, year) {
     this.year = year;
-    this.boxes = coverage.features.flatMap((feature) => feature.geometry.coordinates).map(([[[west, south], , [east, north]]]) => [west, south, east, north]);
+    this.boxes = rectangles(coverage);
     this.#set("coverage", coverage);
     this.#showPictures();
   }
@@ -157,26 +156,21 @@ export class ChipMap {
     this.active = id;
   }
 
-  /** Goes to a chip; not at all where it is in view and `always` is not set. */
-  goTo(id, always = true) {
-    const middle = this.grid.middle(id);
-    if (!always && this.map.getBounds().contains(middle)) return;
-    this.map.easeTo({ center: middle, zoom: Math.max(this.map.getZoom(), 9), animate: !CALM.matches });
+  /** Goes to a chip. */
+  goTo(id) {
+    this.map.easeTo({ center: this.grid.middle(id), zoom: Math.max(this.map.getZoom(), 9), animate: !CALM.matches });
   }
 
   /** Shows all that was found. */
   fit() {
     const boxes = this.found.map((id) => this.grid.box(id));
-    if (!boxes.length) return;
-    const bounds = [0, 1, 2, 3].map((side) => Math[side < 2 ? "min" : "max"](...boxes.map((each) => each[side])));
-    this.map.fitBounds(bounds, { padding: 64, maxZoom: 12, animate: !CALM.matches });
+    if (boxes.length) this.map.fitBounds(around(boxes), { padding: 64, maxZoom: 12, animate: !CALM.matches });
   }
 
   /** What is in view, as the API takes a box; null where that is nothing of the grid. */
   bbox() {
-    const bounds = this.map.getBounds();
-    const [west, south] = [Math.max(bounds.getWest(), this.whole[0]), Math.max(bounds.getSouth(), this.whole[1])];
-    const [east, north] = [Math.min(bounds.getEast(), this.whole[2]), Math.min(bounds.getNorth(), this.whole[3])];
+    const view = this.map.getBounds().toArray().flat();
+    const [west, south, east, north] = view.map((value, side) => Math[side < 2 ? "max" : "min"](value, this.whole[side]));
     return west < east && south < north ? [west, south, east, north].map((value) => Number(value.toFixed(4))).join(",") : null;
   }
 
@@ -202,7 +196,7 @@ export class ChipMap {
 
   #lines() {
     const step = graticuleStep(this.map);
-    const { west, south, east, north } = Object.fromEntries(["West", "South", "East", "North"].map((side) => [side.toLowerCase(), this.map.getBounds()[`get${side}`]()]));
+    const [west, south, east, north] = this.map.getBounds().toArray().flat();
     const [wide, high] = [east - west, north - south];
     const line = (...points) => ({ type: "Feature", geometry: { type: "LineString", coordinates: points }, properties: {} });
     const lines = [];
@@ -217,11 +211,15 @@ export class ChipMap {
     this.soon = setTimeout(() => this.#showPictures(), PICTURES_AFTER);
   }
 
+  #drop(picture) {
+    this.map.removeLayer(picture);
+    this.map.removeSource(picture);
+  }
+
   /** Pictures of the chips in view where they are few, otherwise of what was found; none where chips are small on the screen. */
   #showPictures() {
     if (!this.year) return;
-    const bounds = this.map.getBounds();
-    const view = [bounds.getWest(), bounds.getSouth(), bounds.getEast(), bounds.getNorth()];
+    const view = this.map.getBounds().toArray().flat(); // west, south, east, north
     const width = (this.grid.size / 360) * 512 * 2 ** this.map.getZoom();
     const inView = (id) => {
       const [west, south, east, north] = this.grid.box(id);
@@ -232,8 +230,7 @@ export class ChipMap {
     const wanted = new Map(width < LEAST_WIDTH ? [] : few.map((id) => [picture(this.year, id), id]));
     for (const url of this.shown.keys()) {
       if (wanted.has(url)) continue;
-      this.map.removeLayer(url);
-      this.map.removeSource(url);
+      this.#drop(url);
       this.shown.delete(url);
     }
     for (const [url, id] of wanted) {

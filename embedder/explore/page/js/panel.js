@@ -1,6 +1,6 @@
 // The side panel: what is looked for, what was found, and what to do where nothing was.
 
-import { address, picture } from "./api.js";
+import { RETRY_AFTER, address, picture } from "./api.js";
 import { coordinates, distances } from "./chips.js";
 import { COUNTS, changeYears, request } from "./question.js";
 
@@ -32,7 +32,13 @@ export function photo(year, id, more = {}) {
   const image = make("img", { src: picture(year, id), alt: `Chip ${id} in ${year}`, width: 256, height: 320, decoding: "async", ...more });
   const frame = make("span", { className: "photo loading" }, image);
   image.addEventListener("load", () => frame.classList.remove("loading"));
+  let tries = 2;
   image.addEventListener("error", () => {
+    tries -= 1;
+    if (tries) {
+      setTimeout(() => (image.src = picture(year, id)), RETRY_AFTER);
+      return;
+    }
     frame.classList.replace("loading", "missing");
     frame.replaceChildren(icon("picture"), make("span", {}, "No picture now"));
     frame.title = "Neither the WMS nor the tile answers. The search does not need them.";
@@ -79,11 +85,11 @@ export function drawQuestion(question, chip, grid) {
     { className: "facts" },
     make("h2", { className: "numbers" }, id),
     make("p", { className: "numbers" }, coordinates(grid.middle(id))),
-    make("p", { className: "quiet numbers" }, others.length ? `Embedded in ${question.year} and ${others.join(", ")}` : `Embedded in ${question.year}`),
+    make("p", { className: "quiet numbers" }, chip ? `Embedded in ${[question.year, ...others].join(" and ")}` : "\u00a0"),
     make(
       "p",
       { className: "row" },
-      make("button", { type: "button", data: { goto: id } }, icon("target"), "On the map"),
+      make("button", { type: "button", data: { goto: id } }, icon("target"), "Show"),
       make("button", { type: "button", id: "clear" }, icon("close"), "Clear"),
     ),
   );
@@ -102,7 +108,8 @@ export function drawTokens({ like, unlike }, year) {
       id,
       make("button", { type: "button", title: `Take ${id} away`, data: { remove: id }, "aria-label": `Take ${id} away` }, icon("close")),
     );
-  find("tokens")?.replaceChildren(...like.map((id) => token(id, "like")), ...unlike.map((id) => token(id, "unlike")));
+  const tokens = like.length + unlike.length > 1 ? [...like.map((id) => token(id, "like")), ...unlike.map((id) => token(id, "unlike"))] : [];
+  find("tokens")?.replaceChildren(...tokens);
 }
 
 /** Grey cards in the place of those to come. */
@@ -154,7 +161,7 @@ function card(question, info, { id, properties }, distance, most) {
     { className: "hit", data: { id } },
     face,
     bar,
-    make("div", { className: "facts numbers" }, make("span", { className: "id" }, id), make("span", { className: "distance", title: change ? "1 − cosine between the years" : "1 − cosine" }, distance)),
+    make("div", { className: "facts numbers" }, make("span", { className: "id" }, id), make("span", { className: "distance", title: change ? "1 − cosine between the years" : "1 − cosine" }, change ? `changed by ${distance}` : distance)),
     make("div", { className: "marks" }, ...tools, tool("open", "Search from here (Enter)")),
   );
 }
