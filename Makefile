@@ -17,6 +17,7 @@ help: ## this list
 demo: $(READY) ## embed a small made-up sample on this machine, and say what was written (half a minute after the set-up)
 	@$(PYTHON) -m embedder.sample $(DEMO)/source
 	@$(PYTHON) workflows/submit.py --year 2020 --local --source $(DEMO)/source --weights random:0 --columns 74-77 --output $(DEMO)/output $(ARGS)
+	@echo "See similar chips on a map: .venv/bin/embedder explore --output $(DEMO)/output --year 2020"
 	@echo "Open the picture to see what was embedded; read a file with geopandas.read_parquet, or look at it in QGIS."
 
 test: $(READY) ## all tests that this machine can run; ARGS="-k grid" for some of them
@@ -32,7 +33,7 @@ bench: $(READY) ## what the claims about speed rest on
 
 lock: $(READY) ## find the dependencies anew; ARGS=--upgrade for the newest
 	$(LOCK) --output-file requirements.lock
-	$(LOCK) --group dev --output-file requirements-dev.lock
+	$(LOCK) --extra explore --group dev --output-file requirements-dev.lock
 
 clean: ## remove .venv, build/ and the caches
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis

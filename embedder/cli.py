@@ -1,6 +1,7 @@
 """The commands: the steps as the pods run them, and on a laptop."""
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,28 @@ from embedder.storage import open_storage
 from embedder.storage.base import os_errors_at
 from embedder.weights import without_secrets
 
+ELSEWHERE = ("search", "explore")
+"""Commands in `embedder.explore.commands`."""
+
 output_option = option("--output", required=True, help="Where the files go: s3://bucket/prefix or a folder.")
 
 
-@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+class Lazy(click.Group):
+    """A group of which some commands are imported only when they are asked for: pods need none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Those of this file, then those of elsewhere."""
+        return [*super().list_commands(ctx), *ELSEWHERE]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        if cmd_name in ELSEWHERE:
+            command: click.Command = getattr(import_module("embedder.explore.commands"), f"{cmd_name}_command")
+            return command
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=Lazy, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__, prog_name="embedder")
 def cli() -> None:
     """Clay embeddings of the ESA WorldCover Sentinel-2 composites, column by column.

@@ -71,7 +71,7 @@ def schema(run: Run, column: int, outcomes: str, *, device: str | None, precisio
     if run.is_meaningless:
         footer["warning"] = f"the weights are {run.weights}: these embeddings mean nothing"
     chips = embedded_chips(run, column, outcomes)
-    return pa.schema(fields, metadata={b"geo": json.dumps(_geo(chips)).encode(), FOOTER_KEY: json.dumps(footer).encode()})
+    return pa.schema(fields, metadata={b"geo": json.dumps(geo_metadata(chips)).encode(), FOOTER_KEY: json.dumps(footer).encode()})
 
 
 def embedded_chips(run: Run, column: int, outcomes: str) -> list[Chip]:
@@ -88,7 +88,7 @@ def write(run: Run, column: int, outcomes: str, embeddings: NDArray[np.float32],
     arrays = [
         pa.array([chip.id for chip in chips], pa.string()),
         pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), type=file_schema.field("embeddings").type),
-        pa.array(_polygons(bounds), pa.binary()),
+        pa.array(polygons(bounds), pa.binary()),
         pa.StructArray.from_arrays([pa.array(values) for values in bounds.T], fields=list(file_schema.field("bbox").type)),
         *(pa.array(np.full(len(chips), date), file_schema.field("datetime_start").type) for date in dates),
     ]
@@ -136,7 +136,7 @@ def _check_rows(table: pa.Table, run: Run, column: int, outcomes: str) -> None:
     bounds = np.array([_box(chip) for chip in chips]).reshape(len(chips), 4)
     bbox = table["bbox"].combine_chunks()
     found = np.stack([np.asarray(bbox.field(name)) for name in _BBOX], axis=1)
-    if not np.allclose(found, bounds, rtol=0, atol=1e-9) or table["geometry"].to_pylist() != _polygons(bounds):
+    if not np.allclose(found, bounds, rtol=0, atol=1e-9) or table["geometry"].to_pylist() != polygons(bounds):
         raise InvalidFileError("bounds off the grid: a box is not its chip's")
     embeddings = np.asarray(table["embeddings"].combine_chunks().flatten()).reshape(len(chips), run.recipe.width)
     for what, wrong in (("NaN or infinite", ~np.isfinite(embeddings).all(axis=1)), ("zero", ~embeddings.any(axis=1))):
@@ -149,16 +149,17 @@ def _box(chip: Chip) -> tuple[float, float, float, float]:
     return bounds.west, bounds.south, bounds.east, bounds.north
 
 
-def _polygons(bounds: NDArray[np.float64]) -> list[bytes]:
+def polygons(bounds: NDArray[np.float64]) -> list[bytes]:
+    """Boxes, (rows, 4) of west, south, east, north, as WKB."""
     if not len(bounds):
         return []
     import shapely  # noqa: PLC0415  a column at sea needs none
 
-    polygons: list[bytes] = shapely.to_wkb(shapely.box(*bounds.T), byte_order=1).tolist()
-    return polygons
+    made: list[bytes] = shapely.to_wkb(shapely.box(*bounds.T), byte_order=1).tolist()
+    return made
 
 
-def _geo(chips: list[Chip]) -> dict[str, Any]:
+def geo_metadata(chips: list[Chip]) -> dict[str, Any]:
     """GeoParquet's own metadata, version 1.1."""
     geometry: dict[str, Any] = {
         "encoding": "WKB",

@@ -1,0 +1,214 @@
+"""Search of a continent: loading, indexing, asking, against LanceDB used plainly.
+
+    python benchmarks/explore.py [--rows 100000] [--queries 100] [--no-baseline]
+
+A whole continent is --rows 796374: some ten minutes, and 10 GB of disk in build/bench.
+
+The vectors are invented, in clusters as land cover is: 4000 centres of 48 dimensions of falling weight, spread into 768 with a common
+mean and noise. They are written once, as this package's own column files with a manifest, to build/bench; the cache is made anew each time.
+The baseline is LanceDB's IVF_PQ (512 partitions, 96 sub-vectors) over the same vectors, asked as its guide shows.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import resource
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedder import column_file
+from embedder.explore.catalogue import published_years
+from embedder.explore.database import Database
+from embedder.explore.index import Index
+from embedder.explore.ingest import open_database
+from embedder.explore.search import Question, Searcher
+from embedder.grid import COLUMN_COUNT, chips_in_column
+from embedder.progress import Progress
+from embedder.recipes import RECIPES
+from embedder.run import Run
+from embedder.storage import open_storage
+
+RECIPE = RECIPES["clay-v0.1"]
+YEAR = 2020
+FOLDER = Path(__file__).parents[1] / "build" / "bench"
+CLUSTERS, DIMENSIONS = 4_000, 48
+IN_COLUMN = chips_in_column(RECIPE.chip_pixels)
+K = 10
+
+
+def make_output(rows: int) -> Path:
+    """A folder of column files and a manifest, made once."""
+    folder = FOLDER / f"explore-{rows}"
+    place = folder / RECIPE.name / str(YEAR)
+    if (place / "_manifest.json").exists():
+        return folder
+    print(f"writing {rows} made-up embeddings as column files, once ...", flush=True)
+    place.mkdir(parents=True, exist_ok=True)
+    run = Run(
+        recipe=RECIPE,
+        year=YEAR,
+        source="none",
+        inventory={},
+        weights="none",
+        checkpoint_sha256=None,
+        weights_sha256="0" * 64,
+        precision="fp32",
+        columns=tuple(range(COLUMN_COUNT)),
+    )
+    columns = {}
+    for column in range(-(-rows // IN_COLUMN)):
+        count = min(IN_COLUMN, rows - column * IN_COLUMN)
+        data = column_file.write(
+            run, column, "e" * count + "t" * (IN_COLUMN - count), embeddings(column, count), device=None, precision=None
+        )
+        name = f"worldcover_embeddings_{YEAR}_{column:04d}.parquet"
+        (place / name).write_bytes(data)
+        columns[str(column)] = {"file": name, "rows": count, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    (place / "_manifest.json").write_text(json.dumps({"config_digest": run.config_digest, "columns": columns}))
+    return folder
+
+
+def embeddings(column: int, count: int) -> NDArray[np.float32]:
+    """(count, width): a column's vectors, the same each time."""
+    world = np.random.default_rng(0)
+    weight = (1 / np.sqrt(1 + np.arange(DIMENSIONS) / 4)).astype(np.float32)
+    spread = world.standard_normal((DIMENSIONS, RECIPE.width), dtype=np.float32) / np.sqrt(np.float32(DIMENSIONS))
+    mean = 1.5 * world.standard_normal(RECIPE.width, dtype=np.float32)
+    centres = world.standard_normal((CLUSTERS, DIMENSIONS), dtype=np.float32) * weight
+    random = np.random.default_rng([1, column])
+    inner = centres[random.integers(0, CLUSTERS, count)] + 0.5 * weight * random.standard_normal((count, DIMENSIONS), dtype=np.float32)
+    out: NDArray[np.float32] = inner @ spread + mean + 0.15 * random.standard_normal((count, RECIPE.width), dtype=np.float32)
+    return out
+
+
+def peak() -> float:
+    """The most resident memory of the process so far, GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def timed(ask: Callable[[int], set[int]], positions: Sequence[int]) -> tuple[list[float], list[set[int]]]:
+    """Milliseconds of each question, and the positions of its hits."""
+    ask(positions[0])
+    times, found = [], []
+    for position in positions:
+        start = time.perf_counter()
+        found.append(ask(position))
+        times.append(1e3 * (time.perf_counter() - start))
+    return times, found
+
+
+def report(name: str, times: list[float], found: list[set[int]], truth: list[set[int]]) -> float:
+    """Print and return the median."""
+    recall = sum(len(some & right) for some, right in zip(found, truth, strict=True)) / (K * len(truth))
+    median = statistics.median(times)
+    print(f"{name:44} recall@{K} {recall:.3f}   p50 {median:7.1f} ms   p95 {np.percentile(times, 95):7.1f} ms", flush=True)
+    return median
+
+
+def ours(searcher: Searcher, *, exact: bool) -> Callable[[int], set[int]]:
+    """Ask for the chips like the one at a position."""
+    database = searcher.database
+
+    def ask(position: int) -> set[int]:
+        hits = searcher.search(Question(like=[database.chip(position)], count=K, exact=exact))
+        return {database.position(hit.chip) or 0 for hit in hits}
+
+    return ask
+
+
+def baseline(database: Database, positions: Sequence[int], truth: list[set[int]]) -> dict[str, float]:
+    """LanceDB as its guide shows: create_table, create_index, search."""
+    import lancedb  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415
+    from lancedb.index import IvfPq  # noqa: PLC0415
+
+    folder = FOLDER / "explore-plain"
+    shutil.rmtree(folder, ignore_errors=True)
+    schema = pa.schema([("position", pa.int32()), ("vector", pa.list_(pa.float32(), RECIPE.width))])
+
+    def batches() -> Any:  # noqa: ANN401
+        for start, block in database.blocks(database.live):
+            vector = pa.FixedSizeListArray.from_arrays(pa.array(block.ravel().copy()), type=schema.field("vector").type)
+            yield pa.record_batch([pa.array(np.arange(start, start + len(block), dtype=np.int32)), vector], schema=schema)
+
+    start = time.perf_counter()
+    table: Any = lancedb.connect(folder).create_table("plain", pa.RecordBatchReader.from_batches(schema, batches()))
+    ingest = time.perf_counter() - start
+    start = time.perf_counter()
+    table.create_index("vector", config=IvfPq(distance_type="cosine", num_partitions=512, num_sub_vectors=96))
+    built = time.perf_counter() - start
+    print(f"plain LanceDB: ingest {ingest:.1f} s, IVF_PQ {built:.1f} s", flush=True)
+
+    def ask(build: Callable[[Any], Any]) -> Callable[[int], set[int]]:
+        def run(position: int) -> set[int]:
+            query = database.vectors([position])[0]
+            found = build(table.search(query).distance_type("cosine")).limit(K + 1).select(["position", "_distance"]).to_arrow()
+            return set(found["position"].to_pylist()) - {position}
+
+        return run
+
+    out = {"ingest": ingest, "build": built}
+    for name, build, questions in (
+        ("plain IVF_PQ, its defaults", lambda search: search, len(positions)),
+        ("plain IVF_PQ, nprobes 50, refine 20", lambda search: search.nprobes(50).refine_factor(20), len(positions)),
+        ("plain exact (bypass_vector_index)", lambda search: search.bypass_vector_index(), 5),
+    ):
+        times, found = timed(ask(build), positions[:questions])
+        out[name] = report(name, times, found, truth[:questions])
+    shutil.rmtree(folder)
+    return out
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--queries", type=int, default=100)
+    parser.add_argument("--no-baseline", action="store_true")
+    arguments = parser.parse_args()
+    output = make_output(arguments.rows)
+    cache = FOLDER / "explore-cache"
+    shutil.rmtree(cache, ignore_errors=True)
+    os.environ["XDG_CACHE_HOME"] = str(cache)
+    training = 0.0
+    train = Index.train
+
+    def timed_train(self: Index) -> None:
+        nonlocal training
+        start = time.perf_counter()
+        train(self)
+        training = time.perf_counter() - start
+
+    Index.train = timed_train  # type: ignore[method-assign]
+    (published,) = published_years(open_storage(str(output)), RECIPE)
+    start = time.perf_counter()
+    database = open_database(published, Progress())
+    took = time.perf_counter() - start
+    print(f"{database.count} rows x {RECIPE.width}: ingest {took - training:.1f} s, index {training:.1f} s, peak memory {peak():.2f} GB")
+    start = time.perf_counter()
+    database = open_database(published, Progress())
+    searcher = Searcher(database)
+    print(f"second start: {time.perf_counter() - start:.2f} s")
+    positions = np.random.default_rng(2).integers(0, database.rows, arguments.queries).tolist()
+    times, truth = timed(ours(searcher, exact=True), positions)
+    exact = report("exact", times, truth, truth)
+    times, found = timed(ours(searcher, exact=False), positions)
+    quick = report("index, candidates compared exactly" if searcher.has_index else "exact (too few for an index)", times, found, truth)
+    print(f"peak memory of all this: {peak():.2f} GB", flush=True)
+    if not arguments.no_baseline:
+        plain = baseline(database, positions, truth)
+        print(f"ratio to plain: index build {plain['build'] / max(training, 1e-9):.1f} x quicker, ", end="")
+        print(f"search {plain['plain IVF_PQ, nprobes 50, refine 20'] / quick:.1f} x, ", end="")
+        print(f"exact {plain['plain exact (bypass_vector_index)'] / exact:.1f} x")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Everything that search and the page need of one output: each year's cache, and what is said about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from embedder.errors import NotFoundError, UsageError
+from embedder.explore.catalogue import EXPLORABLE, Published, published_years
+from embedder.explore.images import TilePictures
+from embedder.explore.ingest import open_database
+from embedder.explore.pictures import Pictures
+from embedder.explore.search import Hit, Searcher, changes
+from embedder.explore.wms import LAYER, URL, Wms
+from embedder.grid import VERSIONS, Bounds
+from embedder.progress import Progress
+from embedder.recipes import Recipe
+from embedder.source.inventory import PUBLIC_SOURCE, open_source
+from embedder.storage import open_storage
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureOptions:
+    """Where pictures come from."""
+
+    wms: str = URL
+    """An address, or `none`."""
+    layer: str = LAYER
+    source: str | None = None
+    """Where the tiles are; by default where the run read them."""
+
+
+class Explorer:
+    """One recipe of one output, in one year or more."""
+
+    def __init__(self, recipe: Recipe, published: Sequence[Published], searchers: dict[int, Searcher]) -> None:
+        self.recipe, self.searchers = recipe, searchers
+        self.published = {each.year: each for each in published}
+
+    @property
+    def years(self) -> list[int]:
+        """Those that can be searched."""
+        return list(self.searchers)
+
+    def warnings(self) -> list[str]:
+        """What a person has to know before believing a hit."""
+        return list(dict.fromkeys(published.warning for published in self.published.values() if published.warning))
+
+    def about(self) -> dict[str, Any]:
+        """What is said with any hits."""
+        warnings = self.warnings()
+        return {"recipe": self.recipe.name} | ({"warnings": warnings} if warnings else {})
+
+    def searcher(self, year: int) -> Searcher:
+        """Of a year; NotFoundError where it is not there."""
+        if year not in self.searchers:
+            raise NotFoundError(f"{year} can't be searched here: choose {' or '.join(map(str, self.years))}")
+        return self.searchers[year]
+
+    def changes(self, before: int, after: int, count: int, bounds: Bounds | None = None) -> list[Hit]:
+        """The chips that differ most between two years."""
+        if before == after:
+            raise UsageError(f"change is between two years, and both are {before}: give 2020 and 2021")
+        runs = [self.published[year].run for year in (before, after) if year in self.published]
+        if len({run.weights_sha256 for run in runs if run}) > 1:
+            raise UsageError(
+                f"{before} and {after} were embedded with different weights: their distances mean nothing; embed one of them again"
+            )
+        return changes(self.searcher(before).database, self.searcher(after).database, count, bounds)
+
+    def pictures(self, options: PictureOptions) -> Pictures:
+        """The chips' pictures, kept beside the embeddings' cache."""
+        runs = {year: published.run for year, published in self.published.items() if published.run}
+        own = next(iter(runs.values()), None)
+        source = open_source(options.source or (own.source if own else PUBLIC_SOURCE))
+        inventories = {year: run.inventory for year, run in runs.items() if run.source == source.location}
+        kind = sha256(f"{options} {source.location}".encode()).hexdigest()[:8]  # pictures of another layer are others
+        folder = next(iter(self.searchers.values())).database.folder.parent / f"pictures-{kind}"
+        wms = None if options.wms.lower() == "none" else Wms(options.wms, options.layer)
+        return Pictures(folder, wms, TilePictures(source, inventories))
+
+
+def open_explorer(output: str, recipe: str, years: Sequence[int], progress: Progress) -> Explorer:
+    """Bring the cache up to what is published there, of these years or of all, and open it."""
+    chosen = EXPLORABLE[recipe]
+    published = published_years(open_storage(output), chosen, years)
+    return Explorer(chosen, published, {each.year: Searcher(open_database(each, progress)) for each in published})
+
+
+def change_note(before: int, after: int) -> str:
+    """What has to be said of every change between two years."""
+    return (
+        f"{before} is composite {VERSIONS[before]} and {after} is {VERSIONS[after]}, made by different processing: "
+        "some of the change is processing, not ground"
+    )

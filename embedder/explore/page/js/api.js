@@ -1,0 +1,39 @@
+// What the server is asked.
+
+export const RETRY_AFTER = 500; // milliseconds
+
+const wait = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** Something that a person has to be told, in one sentence. */
+export class Problem extends Error {
+  constructor(sentence, status) {
+    super(sentence);
+    this.status = status;
+  }
+}
+
+/** An address of the API; lists become repeated parameters, null and undefined are left out. */
+export function address(path, parameters = {}) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    for (const each of Array.isArray(value) ? value : [value]) if (each !== null && each !== undefined) query.append(name, each);
+  }
+  return query.size ? `api/${path}?${query}` : `api/${path}`;
+}
+
+/** The server's answer; a Problem where it has none. */
+export async function ask(path, parameters, signal) {
+  const url = address(path, parameters);
+  // Once more after a moment: a laptop that wakes up, or changes its network, loses what it was just asking.
+  const reply = await fetch(url, { signal })
+    .catch((error) => (error.name === "AbortError" ? Promise.reject(error) : wait(RETRY_AFTER).then(() => fetch(url, { signal }))))
+    .catch((error) => {
+      if (error.name === "AbortError") throw error;
+      throw new Problem("The server does not answer: start “embedder explore” again in the terminal, then try again here.", 0);
+    });
+  const answer = await reply.json().catch(() => ({}));
+  if (!reply.ok) throw new Problem(answer.detail ?? `The server answered with status ${reply.status}: see what its terminal says.`, reply.status);
+  return answer;
+}
+
+export const picture = (year, id) => `api/picture/${year}/${id}.jpg`;

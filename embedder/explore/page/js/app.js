@@ -1,0 +1,306 @@
+// The page: from the address to the question, to the answer, and back.
+
+import { Problem, ask } from "./api.js";
+import { Grid, coordinates, rectangles } from "./chips.js";
+import { listenToKeys } from "./keys.js";
+import { ChipMap } from "./map.js";
+import { drawControls, drawFrame, drawHits, drawLoading, drawMarks, drawMessage, drawQuestion, drawTokens, find, make } from "./panel.js";
+import { read, readView, request, write } from "./question.js";
+
+const page = { info: null, grid: null, map: null, question: null, draft: null, hits: [], coverage: new Map(), asking: null };
+
+/** Starts with what can be searched. */
+async function start() {
+  find("message").replaceChildren();
+  try {
+    page.info = await ask("info");
+  } catch (error) {
+    drawMessage("The server does not answer", error.message, ["Try again", start]);
+    return;
+  }
+  page.grid = new Grid(page.info);
+  drawFrame(page.info);
+  page.question = read(location.search, page.info);
+  startMap();
+  await run();
+}
+
+function startMap() {
+  const { info, grid } = page;
+  try {
+    page.map = new ChipMap(find("map"), { info, grid, view: readView(location.search), colours: colours(), pick, hover, moved });
+    page.map.ready.then(() => (find("map").dataset.ready = "yes"));
+  } catch {
+    find("no-map").hidden = false;
+  }
+}
+
+/** Asks another question: a new entry of the history. */
+function go(changes) {
+  page.question = { ...page.question, ...changes };
+  history.pushState(null, "", write(page.question, page.map?.view()));
+  return run();
+}
+
+/** Asks what the address says. */
+async function run() {
+  const { info, grid, question } = page;
+  page.asking?.abort();
+  const { signal } = (page.asking = new AbortController());
+  page.draft = { like: question.like, unlike: question.unlike };
+  page.hits = [];
+  find("note").hidden = true;
+  find("search-view").hidden = true;
+  find("fit").hidden = true;
+  drawControls(info, question);
+  drawQuestion(question, null, grid);
+  drawTokens(page.draft, question.year);
+  drawMarks(page.draft, question);
+  const covered = cover();
+  if (!info.years.find((each) => each.year === question.year).chips) return nothing();
+  if (question.mode === "similar" && !question.like.length) return invite(covered);
+  drawLoading(question);
+  try {
+    const [path, parameters] = request(question, info);
+    const [answer, chip] = await Promise.all([
+      ask(path, parameters, signal),
+      question.mode === "similar" ? ask("chip", { year: question.year, chip: question.like[0] }, signal) : null,
+    ]);
+    if (chip) drawQuestion(question, chip, grid);
+    answered(answer.features);
+  } catch (error) {
+    if (error.name !== "AbortError") failed(error);
+  }
+  return undefined;
+}
+
+function answered(features) {
+  const { info, question } = page;
+  page.hits = features;
+  if (features.length) drawHits(question, info, features);
+  else drawMessage("Nothing found here", "No other chip is embedded in this view.", ["Search everywhere", () => go({ bbox: null })]);
+  drawTokens(page.draft, question.year);
+  drawMarks(page.draft, question);
+  showOnMap();
+  find("fit").hidden = !features.length || !page.map;
+  say(features.length ? `${features.length} chips found; the first is ${features[0].id}.` : "Nothing found.");
+}
+
+/** What the API says against the question, and the chip that it proposes. */
+function failed(error) {
+  showOnMap();
+  if (!(error instanceof Problem)) throw error;
+  const { question } = page;
+  const nearest = /the nearest embedded chip is (c\d{4}r\d{4})/.exec(error.message)?.[1];
+  const text = error.message[0].toUpperCase() + error.message.slice(1);
+  const other = page.info.years.map((each) => each.year).find((year) => year !== question.year);
+  const actions = [];
+  if (nearest) actions.push([`Go to ${nearest}`, () => travel(nearest)]);
+  else if (error.status === 0 || error.status >= 500) actions.push(["Try again", () => run()]);
+  if (error.status === 404 && other) actions.push([`Look in ${other}`, () => go({ year: other })]);
+  if (error.status === 422) actions.push(["Start anew", () => go({ like: [], unlike: [], bbox: null })]);
+  drawMessage(error.status === 0 ? "The server does not answer" : "That can’t be answered", text, ...actions);
+  say(text);
+}
+
+function nothing() {
+  showOnMap();
+  drawMessage("Nothing is embedded yet", [
+    `There is no chip of ${page.question.year} here. Embed some columns, then start this page again: `,
+    make("code", {}, "make demo"),
+    " makes a small sample, ",
+    make("code", {}, "workflows/submit.py"),
+    " does the real ones.",
+  ]);
+}
+
+async function invite(covered) {
+  showOnMap();
+  drawMessage("Click a place on the map", "The chips whose embeddings are nearest to its own are shown here. Or type a chip id, or longitude and latitude, above.", [
+    "Take any chip",
+    async () => {
+      const boxes = (await covered) ?? [];
+      const [west, south, east, north] = boxes[Math.floor(Math.random() * boxes.length)] ?? [];
+      if (west !== undefined) travel(page.grid.at(west + Math.random() * (east - west), south + Math.random() * (north - south)));
+    },
+  ]);
+}
+
+/** Shows what is embedded in the year; resolves to its boxes. */
+async function cover() {
+  const { question, map, coverage } = page;
+  const { year } = question;
+  try {
+    if (!coverage.has(year)) coverage.set(year, await ask("coverage", { year }));
+  } catch {
+    return null; // the question itself meets the same trouble, and says so
+  }
+  if (map) {
+    await map.ready;
+    if (page.question.year === year && map.year !== year) map.cover(coverage.get(year), year);
+  }
+  return rectangles(coverage.get(year));
+}
+
+async function showOnMap() {
+  const { question, hits, map } = page;
+  if (!map) return;
+  await map.ready;
+  if (question !== page.question || hits !== page.hits) return;
+  const { like, unlike } = question.mode === "similar" ? question : { like: [], unlike: [] };
+  map.show({ like, unlike, hits, bbox: question.bbox });
+}
+
+/** Searches from a chip: at once, without what was marked before. */
+function pickChip(id) {
+  return go({ mode: "similar", like: [id], unlike: [] });
+}
+
+async function pick(lon, lat) {
+  const id = page.grid.at(lon, lat);
+  if (id) return pickChip(id);
+  const { west, south, east, north } = page.grid.bounds;
+  return say(`There is nothing beyond the grid: it goes from ${west}° to ${east}° east and ${south}° to ${north}° north.`);
+}
+
+function travel(id) {
+  page.map?.goTo(id);
+  return pickChip(id);
+}
+
+/** What was typed: a chip, or a place. */
+function look(text) {
+  const trimmed = text.trim();
+  const numbers = trimmed.split(/[\s,;]+/).map(Number);
+  const input = find("place");
+  input.setCustomValidity("");
+  if (/^c\d{4}r\d{4}$/i.test(trimmed)) return travel(trimmed.toLowerCase());
+  const id = numbers.length === 2 && numbers.every(Number.isFinite) ? page.grid.at(...numbers) : undefined;
+  if (id) return travel(id);
+  const { west, south, east, north } = page.grid.bounds;
+  input.setCustomValidity(
+    id === null
+      ? `Off the grid: longitude ${west} to ${east}, latitude ${south} to ${north}, in this order`
+      : "Type a chip id, such as c1155r0287, or longitude and latitude, such as -75.6, 37.7",
+  );
+  return input.reportValidity();
+}
+
+function hover(lon, lat, id) {
+  const readout = find("readout");
+  readout.hidden = lon === undefined;
+  if (lon === undefined) return;
+  const hit = id && page.hits.find((each) => each.id === id);
+  const what = hit ? `${id}, number ${hit.properties.rank} · ` : id ? `${id} · ` : "";
+  readout.textContent = what + coordinates([lon, lat], 3);
+}
+
+function moved() {
+  history.replaceState(null, "", write(page.question, page.map.view()));
+  find("search-view").hidden = !page.question.bbox || page.map.bbox() === page.question.bbox;
+}
+
+/** Marks a chip, or takes its mark away. */
+function mark(id, kind) {
+  const without = (name) => page.draft[name].filter((each) => each !== id);
+  const had = page.draft[kind].includes(id);
+  page.draft = { like: without("like"), unlike: without("unlike") };
+  if (!had) page.draft[kind] = [...page.draft[kind], id];
+  drawTokens(page.draft, page.question.year);
+  drawMarks(page.draft, page.question);
+  say(had ? `${id} is no longer marked.` : `${id} is marked as ${kind}.`);
+}
+
+function forget(id) {
+  const kind = page.draft.like.includes(id) ? "like" : "unlike";
+  if (page.draft.like.length + page.draft.unlike.length === 1) return go({ like: [], unlike: [] });
+  return mark(id, kind);
+}
+
+const again = () => (page.draft.like.length ? go(page.draft) : undefined);
+
+function undo() {
+  page.draft = { like: page.question.like, unlike: page.question.unlike };
+  drawTokens(page.draft, page.question.year);
+  drawMarks(page.draft, page.question);
+}
+
+function say(text) {
+  find("status").textContent = text;
+}
+
+function colours() {
+  const probe = document.body.appendChild(make("i"));
+  const names = ["paper", "graticule", "grid", "coverage", "edge", "ink", "hit", "query", "like", "unlike"];
+  const found = names.map((name) => {
+    probe.style.color = `var(--map-${name})`;
+    return [name, getComputedStyle(probe).color];
+  });
+  probe.remove();
+  return Object.fromEntries(found);
+}
+
+function switchTheme() {
+  const dark = getComputedStyle(document.documentElement).getPropertyValue("--is-dark").trim() === "1";
+  document.documentElement.dataset.theme = dark ? "light" : "dark";
+  try {
+    localStorage.setItem("theme", document.documentElement.dataset.theme);
+  } catch {
+    // Not kept then.
+  }
+  page.map?.colour(colours());
+}
+
+function listen() {
+  find("find").addEventListener("submit", (event) => {
+    event.preventDefault();
+    look(find("place").value);
+  });
+  find("place").addEventListener("input", (event) => event.target.setCustomValidity(""));
+  find("theme").addEventListener("click", switchTheme);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => page.map?.colour(colours()));
+  find("show-help").addEventListener("click", () => find("help").showModal());
+  find("modes").addEventListener("click", ({ target }) => target.dataset.mode && go({ mode: target.dataset.mode, unlike: page.question.unlike }));
+  find("years").addEventListener("click", ({ target }) => target.dataset.year && go({ year: Number(target.dataset.year) }));
+  find("count").addEventListener("change", ({ target }) => go({ k: Number(target.value) }));
+  find("here").addEventListener("change", ({ target }) => go({ bbox: target.checked ? (page.map?.bbox() ?? null) : null }));
+  find("search-view").addEventListener("click", () => go({ bbox: page.map.bbox() }));
+  find("fit").addEventListener("click", () => page.map.fit());
+  find("again").addEventListener("click", again);
+  find("undo").addEventListener("click", undo);
+  find("panel").addEventListener("click", ({ target }) => {
+    const { goto, like, unlike, open, remove } = target.closest("button")?.dataset ?? {};
+    if (goto) page.map?.goTo(goto);
+    else if (like) mark(like, "like");
+    else if (unlike) mark(unlike, "unlike");
+    else if (open) travel(open);
+    else if (remove) forget(remove);
+    else if (target.closest("#clear")) go({ like: [], unlike: [] });
+  });
+  for (const type of ["focusin", "pointerover"]) {
+    find("hits").addEventListener(type, ({ target }) => page.map?.activate(target.closest(".hit")?.dataset.id ?? null));
+  }
+  find("hits").addEventListener("pointerleave", () => page.map?.activate(null));
+  document.addEventListener("click", ({ target }) => {
+    if (!target.closest("#download summary")) find("download").open = false;
+  });
+  window.addEventListener("popstate", () => {
+    page.question = read(location.search, page.info);
+    const view = readView(location.search);
+    if (view) page.map?.jump(view);
+    run();
+  });
+  listenToKeys({
+    mark,
+    again,
+    open: travel,
+    nextYear: () => {
+      const years = page.info.years.map((each) => each.year);
+      if (years.length > 1) go({ year: years[(years.indexOf(page.question.year) + 1) % years.length] });
+    },
+    nextMode: () => page.info.change_note && go({ mode: page.question.mode === "similar" ? "change" : "similar" }),
+  });
+}
+
+listen();
+start();

@@ -1,0 +1,77 @@
+// Chips as places: their ids, boxes and coordinates.
+
+const TILE_PIXELS = 12_000; // of one degree
+
+/** The grid of chips that the server describes. */
+export class Grid {
+  constructor({ grid: [west, south, east, north], chip_pixels: pixels }) {
+    this.bounds = { west, south, east, north };
+    this.size = pixels / TILE_PIXELS; // degrees
+  }
+
+  /** The chip that covers a place, or null off the grid. */
+  at(lon, lat) {
+    const { west, south, east, north } = this.bounds;
+    if (lon < west || lon >= east || lat <= south || lat > north) return null;
+    return id(Math.floor((lon - west) / this.size + 1e-9), Math.floor((north - lat) / this.size + 1e-9));
+  }
+
+  /** [west, south, east, north] of a chip. */
+  box(chip) {
+    const [, column, row] = chip.match(/^c(\d{4})r(\d{4})$/).map(Number);
+    const west = this.bounds.west + column * this.size;
+    const north = this.bounds.north - row * this.size;
+    return [west, north - this.size, west + this.size, north];
+  }
+
+  /** [longitude, latitude] of a chip's middle. */
+  middle(chip) {
+    const [west, south, east, north] = this.box(chip);
+    return [(west + east) / 2, (south + north) / 2];
+  }
+
+  /** The chips that touch a box, or null where they are more than `most`. */
+  within([west, south, east, north], most) {
+    const column = (lon) => (lon - this.bounds.west) / this.size;
+    const row = (lat) => (this.bounds.north - lat) / this.size;
+    const [left, right] = [Math.max(0, Math.floor(column(west))), Math.ceil(column(Math.min(east, this.bounds.east)))];
+    const [top, bottom] = [Math.max(0, Math.floor(row(north))), Math.ceil(row(Math.max(south, this.bounds.south)))];
+    if (right <= left || bottom <= top) return [];
+    if ((right - left) * (bottom - top) > most) return null;
+    return Array.from({ length: (right - left) * (bottom - top) }, (_, index) =>
+      id(left + (index % (right - left)), top + Math.floor(index / (right - left))),
+    );
+  }
+}
+
+const id = (column, row) => `c${String(column).padStart(4, "0")}r${String(row).padStart(4, "0")}`;
+
+export const ring = ([west, south, east, north]) => [[west, south], [east, south], [east, north], [west, north], [west, south]];
+
+export const box = (bounds, properties = {}) => ({
+  type: "Feature",
+  geometry: { type: "Polygon", coordinates: [ring(bounds)] },
+  properties,
+});
+
+export const collection = (features) => ({ type: "FeatureCollection", features });
+
+/** [west, south, east, north] of each rectangle of /api/coverage. */
+export const rectangles = (coverage) =>
+  coverage.features.flatMap((feature) => feature.geometry.coordinates).map(([[[west, south], , [east, north]]]) => [west, south, east, north]);
+
+/** The box around boxes. */
+export const around = (boxes) => [0, 1, 2, 3].map((side) => Math[side < 2 ? "min" : "max"](...boxes.map((box) => box[side])));
+
+/** 36.7521° N, 121.7787° W */
+export function coordinates([lon, lat], digits = 4) {
+  const part = (value, positive, negative) => `${Math.abs(value).toFixed(digits)}° ${value < 0 ? negative : positive}`;
+  return `${part(lat, "N", "S")}, ${part(lon, "E", "W")}`;
+}
+
+/** Distances with as many digits as tell them apart. */
+export function distances(features) {
+  const values = features.map((feature) => feature.properties.distance);
+  const digits = Math.max(...values, 0) < 0.01 ? 6 : 4;
+  return values.map((value) => value.toFixed(digits));
+}

@@ -1,0 +1,245 @@
+// The map: what is embedded, the chips' pictures where there is room, and the boxes of what was found.
+
+/* global maplibregl */
+import { picture } from "./api.js";
+import { around, box, collection, rectangles } from "./chips.js";
+import { badge, drawGraticule, graticuleStep } from "./drawing.js";
+
+const MOST_PICTURES = 60;
+const LEAST_WIDTH = 24; // of a chip on the screen, pixels, for its picture to be worth a request
+const PICTURES_AFTER = 200; // milliseconds after the last move
+const EMPTY = collection([]);
+const CALM = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** Makes the map; throws where the browser can't. `pick(lon, lat)`, `hover(lon, lat, id)` and `moved()` are called back. */
+export class ChipMap {
+  constructor(container, { info, grid, view, colours, pick, hover, moved }) {
+    this.grid = grid;
+    this.boxes = [];
+    this.found = [];
+    this.shown = new Map(); // pictures on the map: layer by address
+    const { west, south, east, north } = grid.bounds;
+    this.whole = [west, south, east, north];
+    this.map = new maplibregl.Map({
+      container,
+      style: this.#style(info, colours),
+      ...(view ? { zoom: view[0], center: [view[2], view[1]] } : { bounds: this.#start(info), fitBoundsOptions: { padding: 48, maxZoom: 11 } }),
+      minZoom: 2,
+      maxZoom: 15,
+      maxPitch: 0,
+      dragRotate: false,
+      pitchWithRotate: false,
+      attributionControl: false,
+      fadeDuration: 0,
+    });
+    container.map = this.map; // for the browser's console, and for tests
+    this.map.touchZoomRotate.disableRotation();
+    this.map.keyboard.disableRotation();
+    this.map.addControl(new maplibregl.NavigationControl({ showCompass: false }), "top-right");
+    this.map.addControl(new maplibregl.ScaleControl({ maxWidth: 110 }), "bottom-right");
+    const canvas = this.map.getCanvas();
+    canvas.setAttribute("aria-label", "Map of the embedded chips. Arrows move it, plus and minus zoom, Enter searches from its middle.");
+    canvas.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return;
+      const middle = this.map.getCenter();
+      pick(middle.lng, middle.lat);
+    });
+    this.map.on("click", ({ lngLat }) => pick(lngLat.lng, lngLat.lat));
+    this.map.on("mousemove", ({ lngLat }) => {
+      const id = this.#covered(grid.at(lngLat.lng, lngLat.lat));
+      this.#set("hover", id ? collection([box(grid.box(id))]) : EMPTY);
+      canvas.style.cursor = id ? "pointer" : "";
+      hover(lngLat.lng, lngLat.lat, id);
+    });
+    this.map.on("mouseout", () => {
+      this.#set("hover", EMPTY);
+      hover();
+    });
+    this.map.on("styleimagemissing", ({ id }) => badge(this.map, id, this.colours));
+    this.map.on("move", () => drawGraticule(this.map));
+    this.map.on("moveend", () => {
+      this.#lines();
+      this.#showPicturesSoon();
+      moved();
+    });
+    this.map.on("idle", () => (container.dataset.idle = "yes"));
+    this.map.on("dataloading", () => delete container.dataset.idle);
+    this.map.on("error", ({ sourceId }) => this.shown.delete(sourceId) && this.#drop(sourceId)); // asked for again after the next move
+    this.ready = new Promise((resolve) => this.map.on("load", resolve)).then(() => {
+      this.colour(colours);
+      this.#lines();
+    });
+  }
+
+  /** Where a first look goes: around what is embedded. */
+  #start(info) {
+    const bounds = info.years.map((each) => each.bounds).filter(Boolean);
+    return bounds.length ? around(bounds) : this.whole;
+  }
+
+  #style(info) {
+    const source = (data = EMPTY, more = {}) => ({ type: "geojson", data, ...more });
+    const sources = { graticule: source(), grid: source(box(this.whole)), coverage: source(), view: source(), hover: source() };
+    Object.assign(sources, { examples: source(), hits: source(EMPTY, { promoteId: "chip_id" }), ranks: source() });
+    const line = (id, from, width, more = {}) => ({ id, type: "line", source: from, paint: { "line-width": width, ...more } });
+    const active = (yes, no) => ["case", ["boolean", ["feature-state", "active"], false], yes, no];
+    const layers = [
+      { id: "paper", type: "background" },
+      line("graticule", "graticule", 1),
+      line("grid", "grid", 1, { "line-dasharray": [3, 3] }),
+      { id: "coverage", type: "fill", source: "coverage", paint: { "fill-antialias": false } },
+      line("coverage-edge", "coverage", 1),
+      line("view", "view", 1.5, { "line-dasharray": [4, 3] }),
+      line("hover", "hover", 2),
+      line("hits-casing", "hits", active(7, 4), { "line-color": "#fff", "line-opacity": 0.9 }),
+      line("hits", "hits", active(4, 2)),
+      line("examples-casing", "examples", 6, { "line-color": "#fff", "line-opacity": 0.95 }),
+      line("examples", "examples", 3),
+      {
+        id: "ranks",
+        type: "symbol",
+        source: "ranks",
+        layout: { "icon-image": ["get", "badge"], "icon-anchor": "top-left", "icon-offset": [3, 3], "symbol-sort-key": ["get", "order"], "icon-padding": 0 },
+      },
+    ];
+    if (info.basemap) {
+      sources.basemap = { type: "raster", tiles: [info.basemap], tileSize: 256 };
+      layers.splice(1, 0, { id: "basemap", type: "raster", source: "basemap" });
+    }
+    return { version: 8, sources, layers };
+  }
+
+  /** Takes the theme's colours. */
+  colour(colours) {
+    this.colours = colours;
+    const paint = (layer, property, value) => this.map.setPaintProperty(layer, property, value);
+    paint("paper", "background-color", colours.paper);
+    paint("graticule", "line-color", colours.graticule);
+    paint("grid", "line-color", colours.grid);
+    paint("coverage", "fill-color", colours.coverage);
+    paint("coverage-edge", "line-color", colours.edge);
+    paint("view", "line-color", colours.ink);
+    paint("hover", "line-color", colours.ink);
+    paint("hits", "line-color", colours.hit);
+    paint("examples", "line-color", ["match", ["get", "kind"], "unlike", colours.unlike, "like", colours.like, colours.query]);
+  }
+
+  /** What is embedded in a year, the answer of /api/coverage. */
+  cover(coverage, year) {
+    this.year = year;
+    this.boxes = rectangles(coverage);
+    this.#set("coverage", coverage);
+    this.#showPictures();
+  }
+
+  /** The chips that were asked for and found. */
+  show({ like, unlike, hits, bbox }) {
+    const examples = [...like.map((id, index) => [id, index ? "like" : "query"]), ...unlike.map((id) => [id, "unlike"])];
+    this.found = [...examples.map(([id]) => id), ...hits.map((hit) => hit.id)];
+    this.#set("examples", collection(examples.map(([id, kind]) => box(this.grid.box(id), { kind })).reverse()));
+    this.#set("hits", collection(hits.toReversed()));
+    this.#set("view", bbox ? collection([box(bbox.split(",").map(Number))]) : EMPTY);
+    const point = (id, badge, order) => {
+      const [west, , , north] = this.grid.box(id);
+      return { type: "Feature", geometry: { type: "Point", coordinates: [west, north] }, properties: { badge, order } };
+    };
+    const points = examples.map(([id, kind]) => point(id, kind, 0)).concat(hits.map((hit) => point(hit.id, `rank-${hit.properties.rank}`, hit.properties.rank)));
+    this.#set("ranks", collection(points));
+    this.active = null;
+    this.#showPictures();
+  }
+
+  /** Stresses one hit's box. */
+  activate(id) {
+    if (this.active) this.map.setFeatureState({ source: "hits", id: this.active }, { active: false });
+    if (id) this.map.setFeatureState({ source: "hits", id }, { active: true });
+    this.active = id;
+  }
+
+  /** Goes to a chip. */
+  goTo(id) {
+    this.map.easeTo({ center: this.grid.middle(id), zoom: Math.max(this.map.getZoom(), 9), animate: !CALM.matches });
+  }
+
+  /** Shows all that was found. */
+  fit() {
+    const boxes = this.found.map((id) => this.grid.box(id));
+    if (boxes.length) this.map.fitBounds(around(boxes), { padding: 64, maxZoom: 12, animate: !CALM.matches });
+  }
+
+  /** What is in view, as the API takes a box; null where that is nothing of the grid. */
+  bbox() {
+    const view = this.map.getBounds().toArray().flat();
+    const [west, south, east, north] = view.map((value, side) => Math[side < 2 ? "max" : "min"](value, this.whole[side]));
+    return west < east && south < north ? [west, south, east, north].map((value) => Number(value.toFixed(4))).join(",") : null;
+  }
+
+  /** The view as it stands in the address. */
+  view() {
+    const { lng, lat } = this.map.getCenter();
+    return `${this.map.getZoom().toFixed(2)}/${lat.toFixed(4)}/${lng.toFixed(4)}`;
+  }
+
+  jump([zoom, lat, lon]) {
+    this.map.jumpTo({ zoom, center: [lon, lat] });
+  }
+
+  #covered(id) {
+    if (!id) return null;
+    const [lon, lat] = this.grid.middle(id);
+    return this.boxes.some(([west, south, east, north]) => lon > west && lon < east && lat > south && lat < north) ? id : null;
+  }
+
+  #set(source, data) {
+    this.map.getSource(source)?.setData(data);
+  }
+
+  #lines() {
+    const step = graticuleStep(this.map);
+    const [west, south, east, north] = this.map.getBounds().toArray().flat();
+    const [wide, high] = [east - west, north - south];
+    const line = (...points) => ({ type: "Feature", geometry: { type: "LineString", coordinates: points }, properties: {} });
+    const lines = [];
+    for (let lon = Math.ceil((west - wide) / step) * step; lon < east + wide; lon += step) lines.push(line([lon, Math.max(south - high, -85)], [lon, Math.min(north + high, 85)]));
+    for (let lat = Math.ceil((south - high) / step) * step; lat < north + high; lat += step) if (Math.abs(lat) < 85) lines.push(line([west - wide, lat], [east + wide, lat]));
+    this.#set("graticule", collection(lines));
+    drawGraticule(this.map);
+  }
+
+  #showPicturesSoon() {
+    clearTimeout(this.soon);
+    this.soon = setTimeout(() => this.#showPictures(), PICTURES_AFTER);
+  }
+
+  #drop(picture) {
+    this.map.removeLayer(picture);
+    this.map.removeSource(picture);
+  }
+
+  /** Pictures of the chips in view where they are few, otherwise of what was found; none where chips are small on the screen. */
+  #showPictures() {
+    if (!this.year) return;
+    const view = this.map.getBounds().toArray().flat(); // west, south, east, north
+    const width = (this.grid.size / 360) * 512 * 2 ** this.map.getZoom();
+    const inView = (id) => {
+      const [west, south, east, north] = this.grid.box(id);
+      return west < view[2] && east > view[0] && south < view[3] && north > view[1];
+    };
+    const all = this.grid.within(view, 4 * MOST_PICTURES)?.filter((id) => this.#covered(id)) ?? [];
+    const few = all.length && all.length <= MOST_PICTURES ? all : this.found.filter(inView).slice(0, MOST_PICTURES);
+    const wanted = new Map(width < LEAST_WIDTH ? [] : few.map((id) => [picture(this.year, id), id]));
+    for (const url of this.shown.keys()) {
+      if (wanted.has(url)) continue;
+      this.#drop(url);
+      this.shown.delete(url);
+    }
+    for (const [url, id] of wanted) {
+      if (this.shown.has(url)) continue;
+      const [west, south, east, north] = this.grid.box(id);
+      const corners = [[west, north], [east, north], [east, south], [west, south]];
+      this.map.addSource(url, { type: "image", url, coordinates: corners });
+      this.map.addLayer({ id: url, type: "raster", source: url, paint: { "raster-fade-duration": 0 } }, "view");
+      this.shown.set(url, id);
+    }
+  }
+}

@@ -1,0 +1,200 @@
+// The side panel: what is looked for, what was found, and what to do where nothing was.
+
+import { RETRY_AFTER, address, picture } from "./api.js";
+import { coordinates, distances } from "./chips.js";
+import { COUNTS, changeYears, request } from "./question.js";
+
+export const find = (id) => document.getElementById(id);
+
+/** An element: `make("p", { className: "quiet" }, "text", child)`; keys with a dash or `role` are attributes. */
+export function make(name, properties = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (key === "data") Object.assign(element.dataset, value);
+    else if (key.includes("-") || key === "role") element.setAttribute(key, value);
+    else element[key] = value;
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+export function icon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+  use.setAttribute("href", `#icon-${name}`);
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(use);
+  return svg;
+}
+
+/** A chip's picture, or a sign that there is none now. */
+export function photo(year, id, more = {}) {
+  const image = make("img", { src: picture(year, id), alt: `Chip ${id} in ${year}`, width: 256, height: 320, decoding: "async", ...more });
+  const frame = make("span", { className: "photo loading" }, image);
+  image.addEventListener("load", () => frame.classList.remove("loading"));
+  let tries = 2;
+  image.addEventListener("error", () => {
+    tries -= 1;
+    if (tries) {
+      setTimeout(() => (image.src = picture(year, id)), RETRY_AFTER);
+      return;
+    }
+    frame.classList.replace("loading", "missing");
+    frame.replaceChildren(icon("picture"), make("span", {}, "No picture now"));
+    frame.title = "Neither the WMS nor the tile answers. The search does not need them.";
+  });
+  return frame;
+}
+
+/** What does not change while the page is open. */
+export function drawFrame(info) {
+  find("warning").hidden = !info.warnings.length;
+  find("warning").textContent = info.warnings.map(sentence).join(" ");
+  find("years").replaceChildren(...info.years.map(({ year }) => make("button", { type: "button", data: { year } }, String(year))));
+  find("years").hidden = info.years.length < 2;
+  find("modes").hidden = !info.change_note;
+}
+
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+
+/** The switches, as the question stands. */
+export function drawControls(info, question) {
+  const { chips, attribution } = info.years.find((each) => each.year === question.year);
+  find("about").textContent = `${info.recipe} · ${chips.toLocaleString("en")} chips in ${question.year}`;
+  for (const button of find("modes").children) button.setAttribute("aria-pressed", button.dataset.mode === question.mode);
+  for (const button of find("years").children) button.setAttribute("aria-pressed", Number(button.dataset.year) === question.year);
+  const counts = [...new Set([...COUNTS, question.k])].sort((a, b) => a - b);
+  find("count").replaceChildren(...counts.map((count) => make("option", { value: count, selected: count === question.k }, String(count))));
+  find("here").checked = Boolean(question.bbox);
+  const base = info.basemap ? ` · Base map: ${new URL(info.basemap.replaceAll(/[{}]/g, "")).hostname}` : "";
+  find("attribution").textContent = `${attribution}${base} · MapLibre`;
+  const [path, parameters] = request(question, info);
+  for (const link of find("download").querySelectorAll("a")) {
+    link.href = address("download", { format: link.dataset.format, ...parameters });
+    link.download = `${path === "change" ? "changed" : "similar"}-chips.${link.dataset.format}`;
+  }
+}
+
+/** The chip that is asked for; `year`s it is embedded in come with the server's answer. */
+export function drawQuestion(question, chip, grid) {
+  const [id] = question.like;
+  if (question.mode === "change" || !id) return find("question").replaceChildren();
+  const others = (chip?.years ?? []).filter((year) => year !== question.year);
+  const facts = make(
+    "div",
+    { className: "facts" },
+    make("h2", { className: "numbers" }, id),
+    make("p", { className: "numbers" }, coordinates(grid.middle(id))),
+    make("p", { className: "quiet numbers" }, chip ? `Embedded in ${[question.year, ...others].join(" and ")}` : "\u00a0"),
+    make(
+      "p",
+      { className: "row" },
+      make("button", { type: "button", data: { goto: id } }, icon("target"), "Show"),
+      make("button", { type: "button", id: "clear" }, icon("close"), "Clear"),
+    ),
+  );
+  return find("question").replaceChildren(make("div", { className: "chip" }, photo(question.year, id), facts), make("ul", { id: "tokens", "aria-label": "Examples" }));
+}
+
+/** The examples as tokens, each with a button that takes it away. */
+export function drawTokens({ like, unlike }, year) {
+  const token = (id, kind) =>
+    make(
+      "li",
+      { className: `token ${kind} numbers` },
+      make("img", { src: picture(year, id), alt: "", width: 22, height: 22 }),
+      make("span", { className: "sign", "aria-hidden": "true" }, kind === "like" ? "+" : "−"),
+      make("span", { className: "unseen" }, kind),
+      id,
+      make("button", { type: "button", title: `Take ${id} away`, data: { remove: id }, "aria-label": `Take ${id} away` }, icon("close")),
+    );
+  const tokens = like.length + unlike.length > 1 ? [...like.map((id) => token(id, "like")), ...unlike.map((id) => token(id, "unlike"))] : [];
+  find("tokens")?.replaceChildren(...tokens);
+}
+
+/** Grey cards in the place of those to come. */
+export function drawLoading(question) {
+  const hits = find("hits");
+  find("message").replaceChildren();
+  find("tools").hidden = false;
+  find("found").textContent = "Searching …";
+  hits.className = question.mode;
+  hits.setAttribute("aria-busy", "true");
+  const count = Math.min(question.k, 12);
+  hits.replaceChildren(...Array.from({ length: count }, () => make("li", { className: "hit skeleton", "aria-hidden": "true" }, make("span", { className: "photo loading" }))));
+}
+
+/** What was found. */
+export function drawHits(question, info, features) {
+  const hits = find("hits");
+  const shown = distances(features);
+  const most = Math.max(...features.map((feature) => feature.properties.distance), 1e-9);
+  hits.removeAttribute("aria-busy");
+  hits.className = question.mode;
+  hits.replaceChildren(...features.map((feature, index) => card(question, info, feature, shown[index], most)));
+  find("tools").hidden = false;
+  find("found").textContent = question.mode === "change" ? `${features.length} most changed` : `${features.length} most similar`;
+  find("note").hidden = question.mode !== "change";
+  find("note").textContent = question.mode === "change" ? sentence(info.change_note) : "";
+}
+
+function card(question, info, { id, properties }, distance, most) {
+  const change = question.mode === "change";
+  const photos = change
+    ? changeYears(info).map((year) => make("span", { className: "side" }, photo(year, id, { loading: "lazy" }), make("span", { className: "year numbers" }, String(year))))
+    : [photo(question.year, id, { loading: "lazy" })];
+  const place = coordinates([properties.longitude, properties.latitude]);
+  const face = make(
+    "button",
+    { className: "face", type: "button", data: { goto: id }, title: "Show on the map (Enter: search from here)" },
+    ...photos,
+    make("span", { className: "rank numbers" }, String(properties.rank)),
+  );
+  face.setAttribute("aria-label", `${properties.rank}: chip ${id}, ${change ? "changed by" : "distance"} ${distance}, ${place}`);
+  const bar = make("span", { className: "bar", "aria-hidden": "true" });
+  bar.style.setProperty("--share", String(properties.distance / most));
+  const tool = (kind, label) =>
+    make("button", { type: "button", className: kind, title: label, data: { [kind]: id }, "aria-label": `${label}: ${id}` }, icon(kind));
+  const tools = change ? [] : [tool("like", "Like (L)"), tool("unlike", "Unlike (U)")];
+  return make(
+    "li",
+    { className: "hit", data: { id } },
+    face,
+    bar,
+    make("div", { className: "facts numbers" }, make("span", { className: "id" }, id), make("span", { className: "distance", title: change ? "1 − cosine between the years" : "1 − cosine" }, change ? `changed by ${distance}` : distance)),
+    make("div", { className: "marks" }, ...tools, tool("open", "Search from here (Enter)")),
+  );
+}
+
+/** Says what is the matter and what to do, with buttons: [label, what it does] each. */
+export function drawMessage(title, text, ...actions) {
+  find("hits").replaceChildren();
+  find("hits").removeAttribute("aria-busy");
+  find("tools").hidden = true;
+  find("note").hidden = true;
+  const buttons = actions.map(([label, act], index) => {
+    const button = make("button", { type: "button", className: index ? "" : "main" }, label);
+    button.addEventListener("click", act);
+    return button;
+  });
+  find("message").replaceChildren(make("div", { className: "empty" }, make("h2", {}, title), make("p", {}, ...[text].flat()), make("p", { className: "row" }, ...buttons)));
+}
+
+/** Marks, as they stand beside what was last asked. */
+export function drawMarks(draft, question) {
+  const kind = (id) => (draft.like.includes(id) ? "like" : draft.unlike.includes(id) ? "unlike" : "");
+  for (const hit of find("hits").children) {
+    const mark = kind(hit.dataset.id);
+    hit.classList.toggle("liked", mark === "like");
+    hit.classList.toggle("unliked", mark === "unlike");
+    hit.querySelector(".like")?.setAttribute("aria-pressed", mark === "like");
+    hit.querySelector(".unlike")?.setAttribute("aria-pressed", mark === "unlike");
+  }
+  const differs = (name) => draft[name].filter((id) => !question[name].includes(id)).length + question[name].filter((id) => !draft[name].includes(id)).length;
+  const changes = differs("like") + differs("unlike");
+  find("pending").hidden = !changes;
+  find("again").disabled = !draft.like.length;
+  find("pending").firstElementChild.textContent = draft.like.length
+    ? `${changes} ${changes === 1 ? "mark is" : "marks are"} not searched with yet`
+    : "Mark at least one chip as like";
+}

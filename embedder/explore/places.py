@@ -1,0 +1,78 @@
+"""Places as people write them: chip ids, longitude and latitude, boxes; and why a place has no embedding."""
+
+import re
+
+import numpy as np
+
+from embedder.errors import NotFoundError, UsageError
+from embedder.explore.database import Database
+from embedder.grid import COLUMN_COUNT, COLUMN_PIXELS, HEIGHT_PIXELS, NORTH, TILE_PIXELS, WEST, Bounds, Chip, Window, bounds_of
+
+GRID = bounds_of(Window(x=0, y=0, width=COLUMN_COUNT * COLUMN_PIXELS, height=HEIGHT_PIXELS))
+"""What the columns cover, degrees."""
+_GRID_TEXT = f"the grid goes from {GRID.west:g} to {GRID.east:g} east and {GRID.south:g} to {GRID.north:g} north"
+
+
+def parse_chip(text: str, pixels: int) -> Chip:
+    """The chip called c1155r0287; UsageError where there is none of that name and size."""
+    match = re.fullmatch(r"c(\d{4})r(\d{4})", text, re.ASCII)
+    if not match:
+        raise UsageError(f"{text[:40]!r} is not a chip id: write it like c1155r0287")
+    chip = Chip(column=int(match[1]), row=int(match[2]), pixels=pixels)
+    columns, rows = COLUMN_COUNT * COLUMN_PIXELS // pixels, HEIGHT_PIXELS // pixels
+    if chip.column >= columns or chip.row >= rows:
+        raise UsageError(f"chip {text} is off the grid: columns are c0000 to c{columns - 1:04d}, rows r0000 to r{rows - 1:04d}")
+    return chip
+
+
+def chip_at(lon: float, lat: float, pixels: int) -> Chip:
+    """The chip that covers a place, degrees; UsageError off the grid."""
+    if not (GRID.west <= lon < GRID.east and GRID.south < lat <= GRID.north):
+        raise UsageError(f"longitude {lon:g}, latitude {lat:g} is off the grid: {_GRID_TEXT}")
+    return Chip(column=int((lon - WEST) * TILE_PIXELS // pixels), row=int((NORTH - lat) * TILE_PIXELS // pixels), pixels=pixels)
+
+
+def parse_box(text: str) -> Bounds:
+    """A box written west,south,east,north, degrees; UsageError where it is none, or off the grid."""
+    try:
+        west, south, east, north = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{text[:80]!r} is not a box: write west,south,east,north in degrees, such as -122,36.6,-121.7,36.8") from None
+    if not (np.isfinite([west, south, east, north]).all() and west < east and south < north):
+        raise UsageError(f"box {text[:80]} is empty: west must be less than east, and south less than north")
+    if east <= GRID.west or west >= GRID.east or north <= GRID.south or south >= GRID.north:
+        raise UsageError(f"box {text[:80]} is off the grid: {_GRID_TEXT}")
+    return Bounds(west=west, south=south, east=east, north=north)
+
+
+def why_not(database: Database, chip: Chip) -> str:
+    """One sentence on why a chip has no embedding, with the nearest one that has."""
+    across = COLUMN_PIXELS // chip.pixels
+    column, index = chip.column // across, chip.row * across + chip.column % across
+    reasons = {
+        "n": "a pixel of it has no data",
+        "t": "the source has no tile there: most likely sea, or beyond the border",
+    }
+    if column not in database.record.columns:
+        reason = f"column {column} is not embedded yet"
+    else:
+        reason = reasons.get(database.outcome(chip, column, index) or "", "its column's file has none, and does not say why")
+    nearest = nearest_to(database, chip)
+    advice = f"the nearest embedded chip is {nearest.id}" if nearest else "nothing is embedded yet"
+    return f"chip {chip.id} has no embedding in {database.year}: {reason}; {advice}"
+
+
+def require_embedded(database: Database, chip: Chip) -> Chip:
+    """The chip itself; NotFoundError, with the reason and the nearest embedded one, where it has no embedding."""
+    if database.position(chip) is None:
+        raise NotFoundError(why_not(database, chip))
+    return chip
+
+
+def nearest_to(database: Database, chip: Chip) -> Chip | None:
+    """The embedded chip that is fewest chips away."""
+    if not database.count:
+        return None
+    away = database.chips.astype(np.int64) - [chip.column, chip.row]
+    distances = np.where(database.live, (away**2).sum(axis=1), np.iinfo(np.int64).max)
+    return database.chip(int(distances.argmin()))

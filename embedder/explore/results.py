@@ -1,0 +1,112 @@
+"""Hits as people and programs want them: a table, GeoJSON, CSV, GeoParquet."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from embedder.column_file import geo_metadata, polygons
+from embedder.errors import UsageError
+from embedder.explore.search import Hit
+from embedder.grid import Bounds
+from embedder.storage.base import os_errors_at
+
+MEDIA_TYPES = {
+    "geojson": "application/geo+json",
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+}
+"""By the name of the form, which is also the end of a file's name."""
+_FIELDS = ("rank", "chip_id", "year", "distance", "longitude", "latitude", "west", "south", "east", "north")
+
+
+def encode(hits: Sequence[Hit], form: str, about: dict[str, Any]) -> bytes:
+    """The hits as a file of that form; `about` is said where the form has a place for it."""
+    if form == "geojson":
+        return json.dumps(geojson(hits, about)).encode() + b"\n"
+    if form == "csv":
+        out = io.StringIO(newline="")
+        writer = csv.DictWriter(out, _FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(_row(hit) for hit in hits)
+        return out.getvalue().encode()
+    return _parquet(hits, about)
+
+
+def write_file(hits: Sequence[Hit], path: Path, about: dict[str, Any]) -> None:
+    """Write a .geojson, .csv or .parquet file."""
+    with os_errors_at(str(path)):
+        path.write_bytes(encode(hits, form_of(path), about))
+
+
+def form_of(path: Path) -> str:
+    """The form that a file's name asks for."""
+    form = path.suffix.lower().lstrip(".")
+    if form not in MEDIA_TYPES:
+        raise UsageError(f"{path} is no name for a file of hits: end it with .geojson, .csv or .parquet")
+    return form
+
+
+def geojson(hits: Sequence[Hit], about: dict[str, Any]) -> dict[str, Any]:
+    """A FeatureCollection of the chips' boxes, best first."""
+    return {
+        "type": "FeatureCollection",
+        **about,
+        "features": [
+            {
+                "type": "Feature",
+                "id": hit.chip.id,
+                "geometry": box(hit.chip.bounds),
+                "properties": {name: value for name, value in _row(hit).items() if name in _FIELDS[:6]},
+            }
+            for hit in hits
+        ],
+    }
+
+
+def table(hits: Sequence[Hit]) -> str:
+    """Lines to read."""
+    lines = [f"{'rank':>4}  {'chip':10}  {'distance':>9}  {'longitude':>10}  {'latitude':>9}"]
+    for hit in hits:
+        longitude, latitude = hit.chip.bounds.center
+        lines.append(f"{hit.rank:>4}  {hit.chip.id:10}  {hit.distance:>9.6f}  {longitude:>10.5f}  {latitude:>9.5f}")
+    return "\n".join(lines)
+
+
+def box(bounds: Bounds) -> dict[str, Any]:
+    """A box as a GeoJSON polygon."""
+    west, south, east, north = (round(value, 7) for value in (bounds.west, bounds.south, bounds.east, bounds.north))
+    return {"type": "Polygon", "coordinates": [[[west, south], [east, south], [east, north], [west, north], [west, south]]]}
+
+
+def _row(hit: Hit) -> dict[str, Any]:
+    bounds = hit.chip.bounds
+    longitude, latitude = bounds.center
+    places = {"longitude": longitude, "latitude": latitude} | vars(bounds)
+    return {"rank": hit.rank, "chip_id": hit.chip.id, "year": hit.year, "distance": hit.distance} | {
+        name: round(value, 7) for name, value in places.items()
+    }
+
+
+def _parquet(hits: Sequence[Hit], about: dict[str, Any]) -> bytes:
+    chips = [hit.chip for hit in hits]
+    bounds = np.array([(b.west, b.south, b.east, b.north) for b in (chip.bounds for chip in chips)]).reshape(len(chips), 4)
+    geo = geo_metadata(chips)
+    del geo["columns"]["geometry"]["covering"]
+    content = {
+        "rank": pa.array([hit.rank for hit in hits], pa.int32()),
+        "chip_id": pa.array([chip.id for chip in chips], pa.string()),
+        "year": pa.array([hit.year for hit in hits], pa.int32()),
+        "distance": pa.array([hit.distance for hit in hits], pa.float64()),
+        "geometry": pa.array(polygons(bounds), pa.binary()),
+    }
+    made = pa.table(content).replace_schema_metadata({b"geo": json.dumps(geo).encode(), b"search": json.dumps(about).encode()})
+    out = io.BytesIO()
+    pq.write_table(made, out, compression="zstd")
+    return out.getvalue()

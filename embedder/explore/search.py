@@ -1,0 +1,173 @@
+"""Ranking: the chips most like some and unlike others, and the chips that changed most between two years."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedder.errors import NotFoundError, UsageError
+from embedder.explore.column_rows import Vectors
+from embedder.explore.database import BLOCK_ROWS, Database, Mask
+from embedder.explore.index import INDEX_FROM, Index
+from embedder.grid import NORTH, TILE_PIXELS, WEST, Bounds, Chip
+
+UNLIKE_WEIGHT = 0.5
+"""Of the mean of the negative examples against that of the positive ones: with 1, being far from those outweighs being near these."""
+MOST_HITS = 1_000
+MOST_FROM_INDEX = 100
+"""Hits for which the index finds enough candidates; more are found exactly."""
+LEAST_LENGTH = 1e-3
+"""Of a query: likes and unlikes that leave less cancel each other out."""
+
+Scores = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hit:
+    """A chip that was found."""
+
+    rank: int
+    """From 1."""
+    chip: Chip
+    year: int
+    distance: float
+    """1 - cosine, to the query or, of a change, between the years: 0 the same, 2 opposite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is looked for."""
+
+    like: Sequence[Chip]
+    unlike: Sequence[Chip] = ()
+    count: int = 10
+    bounds: Bounds | None = None
+    """Only chips that touch this box."""
+    exact: bool = field(default=False)
+    """Compare every chip, also where there is an index."""
+
+
+class Searcher:
+    """Answers questions about one year. Safe to use from several threads."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._index: Index | None = None
+        if database.count >= INDEX_FROM:
+            index = Index(database.folder, database.recipe.width)
+            self._index = index if index.is_trained else None
+
+    @property
+    def has_index(self) -> bool:
+        """Whether short questions are answered from an index."""
+        return self._index is not None
+
+    def search(self, question: Question) -> list[Hit]:
+        """The nearest chips, without those of the question. NotFoundError where one of these has no embedding."""
+        check_count(question.count)
+        like, unlike = self._positions(question.like), self._positions(question.unlike)
+        if set(like) & set(unlike):
+            raise UsageError(f"chip {self.database.chip(min(set(like) & set(unlike))).id} is both like and unlike: leave out one")
+        query = combine(self.database.vectors(like), self.database.vectors(unlike))
+        examples = [*like, *unlike]
+        # An index is trained for places where chips are: a difference, a small box and long lists are answered exactly.
+        if self._index and not (unlike or question.bounds or question.exact) and question.count <= MOST_FROM_INDEX:
+            positions, scores = self._from_index(self._index, query, question.count + len(examples), examples)
+        else:
+            mask = self.database.live if question.bounds is None else self.database.live & within(self.database, question.bounds)
+            positions, scores = self._exactly(query, mask, examples)
+        best = top(scores, question.count)
+        return [
+            Hit(rank=rank, chip=self.database.chip(int(positions[place])), year=self.database.year, distance=_distance(scores[place]))
+            for rank, place in enumerate(best, 1)
+            if np.isfinite(scores[place])
+        ]
+
+    def _from_index(self, index: Index, query: NDArray[np.float32], count: int, examples: list[int]) -> tuple[NDArray[np.int64], Scores]:
+        """Candidates by the index, compared exactly."""
+        found = index.candidates(query, count)
+        found = found[found < self.database.rows]
+        positions = np.setdiff1d(found[self.database.live[found]], examples)
+        return positions, self.database.vectors(positions) @ query
+
+    def _exactly(self, query: NDArray[np.float32], mask: Mask, examples: list[int]) -> tuple[NDArray[np.int64], Scores]:
+        """Every row that is meant."""
+        scores = np.full(self.database.rows, -np.inf, np.float32)
+        for start, block in self.database.blocks(mask):
+            np.matmul(block, query, out=scores[start : start + len(block)])
+        scores[~mask] = -np.inf
+        scores[examples] = -np.inf
+        return np.arange(len(scores)), scores
+
+    def _positions(self, chips: Sequence[Chip]) -> list[int]:
+        return [position_of(self.database, chip) for chip in dict.fromkeys(chips)]
+
+
+def check_count(count: int) -> None:
+    """UsageError where a list would be empty or too long."""
+    if not 1 <= count <= MOST_HITS:
+        raise UsageError(f"k is {count}: ask for 1 to {MOST_HITS} chips")
+
+
+def position_of(database: Database, chip: Chip) -> int:
+    """The chip's row; NotFoundError where it has none."""
+    position = database.position(chip)
+    if position is None:
+        raise NotFoundError(f"chip {chip.id} has no embedding in {database.year}: choose one that was embedded")
+    return position
+
+
+def combine(like: Vectors, unlike: Vectors) -> NDArray[np.float32]:
+    """The direction to look in: the mean of the positive examples less a share of the mean of the negative ones, of length 1."""
+    if not len(like):
+        raise UsageError("no chip is given to look for: name at least one that hits are to be like")
+    query = like.mean(axis=0) - (UNLIKE_WEIGHT * unlike.mean(axis=0) if len(unlike) else 0)
+    length = float(np.linalg.norm(query))
+    if length < LEAST_LENGTH:
+        raise UsageError("what hits are to be like and unlike cancels out: leave out some of the examples")
+    unit: NDArray[np.float32] = (query / length).astype(np.float32)
+    return unit
+
+
+def top(scores: Scores, count: int) -> NDArray[np.int64]:
+    """The places of the highest scores, highest first; of equal ones the first place first."""
+    if len(scores) > count:
+        least = np.partition(scores, len(scores) - count)[len(scores) - count]
+        places = np.flatnonzero(scores >= least)
+    else:
+        places = np.arange(len(scores))
+    order: NDArray[np.int64] = places[np.argsort(-scores[places], kind="stable")][:count]
+    return order
+
+
+def within(database: Database, bounds: Bounds) -> Mask:
+    """The rows whose chip touches a box with more than its edge."""
+    pixels = database.recipe.chip_pixels
+    west, east = ((value - WEST) * TILE_PIXELS / pixels for value in (bounds.west, bounds.east))
+    north, south = ((NORTH - value) * TILE_PIXELS / pixels for value in (bounds.north, bounds.south))
+    columns, rows = database.chips[:, 0], database.chips[:, 1]
+    mask: Mask = (columns + 1 > west) & (columns < east) & (rows + 1 > north) & (rows < south)
+    return mask
+
+
+def changes(before: Database, after: Database, count: int, bounds: Bounds | None = None) -> list[Hit]:
+    """The chips, embedded in both years, whose embeddings differ most."""
+    check_count(count)
+    _, old, new = np.intersect1d(before.sorted_keys()[0], after.sorted_keys()[0], assume_unique=True, return_indices=True)
+    old, new = before.sorted_keys()[1][old], after.sorted_keys()[1][new]
+    if bounds is not None:
+        inside = within(before, bounds)[old]
+        old, new = old[inside], new[inside]
+    scores = np.empty(len(old), np.float32)
+    for start in range(0, len(old), BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        scores[rows] = np.einsum("ij,ij->i", before.vectors(old[rows]), after.vectors(new[rows]))
+    return [
+        Hit(rank=rank, chip=after.chip(int(new[place])), year=after.year, distance=_distance(scores[place]))
+        for rank, place in enumerate(top(-scores, count), 1)
+    ]
+
+
+def _distance(cosine: np.float32) -> float:
+    return round(max(0.0, 1.0 - float(cosine)), 6)

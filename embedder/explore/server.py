@@ -1,0 +1,186 @@
+"""The page and its API: read-only, and every error is one sentence."""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from embedder import __version__
+from embedder.errors import EmbedderError, NotFoundError, UsageError
+from embedder.explore import answers
+from embedder.explore.answers import ChipAnswer, Collection, Info, Problem
+from embedder.explore.coverage import coverage
+from embedder.explore.explorer import Explorer
+from embedder.explore.pictures import Pictures
+from embedder.explore.places import parse_chip
+from embedder.explore.results import MEDIA_TYPES, encode
+from embedder.explore.search import MOST_HITS
+
+PAGE = Path(__file__).parent / "page"
+ANY_HOST = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
+"""Addresses that mean all of this machine's."""
+MOST_EXAMPLES = 50
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    404: {"model": Problem, "description": "Nothing of that name, or no embedding there, and why."},
+    422: {"model": Problem, "description": "A parameter that can't be."},
+}
+EXPECTED = {
+    "k": f"1 to {MOST_HITS}",
+    "year": "a year, such as 2020",
+    "years": "two years, such as 2020,2021",
+    "format": "geojson, csv or parquet",
+    "like": f"1 to {MOST_EXAMPLES} chip ids, such as c1155r0287",
+    "unlike": f"at most {MOST_EXAMPLES} chip ids, such as c1155r0287",
+}
+"""What an invalid parameter is answered with."""
+
+Year = Annotated[int, Query(description="A year from /api/info.")]
+Ids = Annotated[list[str], Query(max_length=MOST_EXAMPLES, description="Chip ids, such as c1155r0287; repeat the parameter for several.")]
+Count = Annotated[int, Query(ge=1, le=MOST_HITS, description="How many hits.")]
+Box = Annotated[str | None, Query(description="Only chips that touch west,south,east,north, degrees.")]
+Years = Annotated[str, Query(pattern=r"^\d{4},\d{4}$", description="Two years, such as 2020,2021.")]
+Form = Annotated[str, Query(alias="format", pattern="^(geojson|csv|parquet)$", description="geojson, csv or parquet.")]
+
+
+def make_app(explorer: Explorer, pictures: Pictures, *, host: str = "127.0.0.1", basemap: str | None = None) -> FastAPI:
+    """The application. `basemap` is a template of raster tiles, https://host/{z}/{x}/{y}.png, for the page."""
+    # FastAPI's own documentation pages load scripts from elsewhere; /openapi.json says the same.
+    app = FastAPI(title="WorldCover embeddings", version=__version__, docs_url=None, redoc_url=None, responses=PROBLEMS)
+    app.add_middleware(GZipMiddleware, minimum_size=1_000)
+    if host not in ANY_HOST and ":" not in host:  # a page elsewhere whose name leads here must not read what is here
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", host])
+    _add_headers(app, basemap)
+    _add_errors(app)
+    _add_search(app, explorer, basemap)
+    _add_files(app, explorer, pictures)
+    # MapLibre comes with a Python package that is only a carrier here: none of its code is imported.
+    app.mount("/maplibre", StaticFiles(packages=[("maplibre", "srcjs")]))
+    app.mount("/", StaticFiles(directory=PAGE, html=True))
+    return app
+
+
+def _add_search(app: FastAPI, explorer: Explorer, basemap: str | None) -> None:
+    @app.get("/api/info")
+    def info() -> Info:
+        """What can be searched, and within which limits."""
+        return answers.info(explorer, basemap)
+
+    @app.get("/api/chip")
+    def chip(year: Year, chip: str | None = None, lon: float | None = None, lat: float | None = None) -> ChipAnswer:
+        """The chip of that id, or the one that covers a place."""
+        return answers.chip(explorer, year, chip, lon, lat)
+
+    @app.get("/api/search")
+    def search(year: Year, like: Ids, unlike: Ids = [], k: Count = 10, bbox: Box = None) -> Collection:  # noqa: B006 - FastAPI copies it
+        """The chips most like some and unlike others, best first, without these."""
+        return Collection.model_validate(answers.collection(*answers.search(explorer, year, like, unlike, k, bbox)))
+
+    @app.get("/api/change")
+    def change(years: Years, k: Count = 10, bbox: Box = None) -> Collection:
+        """The chips whose embeddings differ most between two years, most first."""
+        return Collection.model_validate(answers.collection(*answers.change(explorer, years, k, bbox)))
+
+
+def _add_files(app: FastAPI, explorer: Explorer, pictures: Pictures) -> None:
+    made: dict[int, Response] = {}
+
+    @app.get("/api/coverage")
+    def covered(year: Year) -> Response:
+        """What is embedded: a FeatureCollection of one MultiPolygon."""
+        if year not in made:
+            made[year] = JSONResponse(coverage(explorer.searcher(year).database), media_type="application/geo+json")
+        found = made[year]
+        return Response(found.body, media_type=found.media_type)
+
+    @app.get("/api/download")
+    def download(  # noqa: PLR0917 - one for each parameter of an address
+        form: Form,
+        year: int | None = None,
+        like: Ids = [],  # noqa: B006
+        unlike: Ids = [],  # noqa: B006
+        years: Annotated[str | None, Query(pattern=r"^\d{4},\d{4}$", description="For changes: two years.")] = None,
+        k: Count = 10,
+        bbox: Box = None,
+    ) -> Response:
+        """The hits of a search, or of a change where `years` is given, as a file."""
+        if years:
+            hits, about = answers.change(explorer, years, k, bbox)
+        elif year is not None:
+            hits, about = answers.search(explorer, year, like, unlike, k, bbox)
+        else:
+            raise UsageError("neither year nor years is given: give year and like for a search, or years for a change")
+        headers = {"Content-Disposition": f'attachment; filename="chips.{form}"'}
+        return Response(encode(hits, form, about), media_type=MEDIA_TYPES[form], headers=headers)
+
+    @app.get(
+        "/api/picture/{year}/{chip}.jpg", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}, 503: {"model": Problem}}
+    )
+    def picture(year: int, chip: str) -> Response:
+        """A chip's picture, from the WMS or the source's tile; 503 where neither answers."""
+        explorer.searcher(year)
+        data = pictures.get(parse_chip(chip, explorer.recipe.chip_pixels), year)
+        return Response(data, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(RequestValidationError)
+    def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        name = str(first["loc"][-1])
+        problem = "is missing" if first["type"] == "missing" else f"can't be {str(first['input'])[:40]!r}"
+        return _answer(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name} {problem}: give {EXPECTED.get(name, 'a number')}")
+
+    @app.exception_handler(EmbedderError)
+    def failed(_request: Request, error: EmbedderError) -> JSONResponse:
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, UsageError) else HTTPStatus.SERVICE_UNAVAILABLE
+        return _answer(HTTPStatus.NOT_FOUND if isinstance(error, NotFoundError) else status, str(error))
+
+    @app.exception_handler(Exception)
+    def unexpected(_request: Request, error: Exception) -> JSONResponse:
+        sentence = f"unexpected {type(error).__name__}: what the server prints says more; start it again if this comes back"
+        return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
+
+    @app.exception_handler(HTTPException)
+    def http(_request: Request, error: HTTPException) -> JSONResponse:
+        sentences = {404: "there is nothing at this address", 405: "this address only answers GET"}
+        return _answer(error.status_code, sentences.get(error.status_code, str(error.detail)))
+
+
+def _answer(status: int, sentence: str) -> JSONResponse:
+    headers = {"Retry-After": "15"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return JSONResponse({"detail": sentence}, status_code=status, headers=headers)
+
+
+def _add_headers(app: FastAPI, basemap: str | None) -> None:
+    remote = ""
+    if basemap:
+        parts = urlsplit(basemap)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise UsageError("the base map's address is none: write https://host/{z}/{x}/{y}.png")
+        remote = f" {parts.scheme}://{parts.netloc}"
+    policy = (
+        f"default-src 'self'; img-src 'self' data: blob:{remote}; connect-src 'self'{remote}; worker-src 'self' blob:; "
+        "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    headers = {
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
+
+    @app.middleware("http")
+    async def add(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await call_next(request)
+        response.headers.update(headers)
+        return response

@@ -1,0 +1,65 @@
+"""Outputs to search in: column files and a manifest with vectors that a test knows, and nothing of the imagery."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedder import column_file
+from embedder.grid import chips_in_column
+from embedder.recipes import RECIPES, Recipe
+from embedder.run import Run
+
+Content = Mapping[int, tuple[str, NDArray[np.float32]]]
+"""By column: the outcomes of its first chips, the others having no tile, and an embedding for each `e`."""
+
+
+def vectors(seed: int, count: int, width: int = 768) -> NDArray[np.float32]:
+    """Clustered, of any length."""
+    random = np.random.default_rng(seed)
+    centres = np.random.default_rng(0).standard_normal((8, width), dtype=np.float32)
+    spread: NDArray[np.float32] = centres[random.integers(0, 8, count)] + random.standard_normal((count, width), dtype=np.float32)
+    return spread * random.uniform(1, 9, (count, 1)).astype(np.float32)
+
+
+def some(columns: range, count: int = 20, recipe: str = "clay-v0.1", seed: int = 0) -> Content:
+    """So many chips in each column."""
+    width = RECIPES[recipe].width
+    return {column: ("e" * count, vectors(1000 * seed + column, count, width)) for column in columns}
+
+
+def write_output(folder: Path, content: Content, *, year: int = 2020, recipe: str = "clay-v0.1", weights: str = "none") -> Path:
+    """Write the files of these columns, and a manifest of these alone."""
+    run = a_run(RECIPES[recipe], year, weights)
+    place = folder / recipe / str(year)
+    place.mkdir(parents=True, exist_ok=True)
+    columns: dict[str, Any] = {}
+    for column, (outcomes, embeddings) in content.items():
+        whole = outcomes + "t" * (chips_in_column(run.recipe.chip_pixels) - len(outcomes))
+        data = column_file.write(run, column, whole, embeddings, device="cpu", precision="fp32")
+        name = f"worldcover_embeddings_{year}_{column:04d}.parquet"
+        (place / name).write_bytes(data)
+        columns[str(column)] = {"file": name, "rows": len(embeddings), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    manifest = {"config_digest": run.config_digest, "columns": columns}
+    if run.is_meaningless:
+        manifest["warning"] = "the weights are random: these embeddings mean nothing"
+    (place / "_manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def a_run(recipe: Recipe, year: int, weights: str) -> Run:
+    return Run(
+        recipe=recipe,
+        year=year,
+        source="none",
+        inventory={},
+        weights=weights,
+        checkpoint_sha256=None,
+        weights_sha256=hashlib.sha256(weights.encode()).hexdigest(),
+        precision="fp32",
+        columns=(0,),
+    )
