@@ -5,9 +5,13 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.faults import FaultyProxy
 from tests.s3_server import NO_AWS, S3Server, aws_environment, running_s3
+
+settings.register_profile("noisy machines", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("noisy machines")
 
 
 @pytest.fixture(scope="session", autouse=True)

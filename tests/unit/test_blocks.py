@@ -28,7 +28,7 @@ def test_inflate_gives_the_columns_asked_for(start: int, width: int) -> None:
     np.testing.assert_array_equal(inflate(DATA, start, stop), PIXELS[:, :, start:stop])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, len(DATA) - 1), st.integers(0, 7))
 def test_inflate_refuses_when_a_bit_is_flipped(at: int, bit: int) -> None:
     damaged = bytearray(DATA)
