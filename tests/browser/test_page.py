@@ -1,0 +1,312 @@
+"""The page as a person uses it, in a real Chromium."""
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import urllib3
+from playwright.sync_api import Locator, Page, expect
+
+from embedder.explore.explorer import Explorer, PictureOptions, open_explorer
+from embedder.explore.pictures import Pictures
+from embedder.explore.wms import Wms
+from embedder.grid import Chip
+from embedder.progress import Progress
+from tests.browser.conftest import PATIENCE_MS
+from tests.explore_output import write_output
+from tests.integration.test_explore_page import fake_wms, picture, served
+
+expect.set_options(timeout=PATIENCE_MS)
+
+LOADED = "images => images.length > 0 && images.every(image => image.complete && image.naturalWidth === 256)"
+
+
+@pytest.fixture(scope="session")
+def chips(explorer: Explorer) -> list[Chip]:
+    database = explorer.searcher(2020).database
+    return [database.chip(row) for row in range(database.rows)]
+
+
+def open_page(page: Page, url: str) -> None:
+    page.goto(url)
+    page.wait_for_selector("#map[data-ready]")
+
+
+def click_on_map(page: Page, chip: Chip) -> None:
+    place = page.evaluate("place => document.getElementById('map').map.project(place)", list(chip.bounds.center))
+    page.locator("#map canvas").click(position={"x": place["x"], "y": place["y"]})
+
+
+def in_address(page: Page) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(page.url).query)
+
+
+def hits(page: Page) -> Locator:
+    return page.locator("#hits .hit[data-id]")
+
+
+def ids(page: Page) -> list[str]:
+    found: list[str] = hits(page).evaluate_all("hits => hits.map(hit => hit.dataset.id)")
+    return found
+
+
+def ask(site: str, path: str) -> Any:  # noqa: ANN401
+    return urllib3.request("GET", f"{site}/api/{path}").json()
+
+
+def wait_for_pictures(page: Page, where: str) -> None:
+    images = page.locator(f"{where} img")
+    expect(images.first).to_be_attached()
+    images.evaluate_all("images => images.forEach(image => image.loading = 'eager')")
+    page.wait_for_function(f"where => ({LOADED})([...document.querySelectorAll(where + ' img')])", arg=where)
+
+
+def lightness(page: Page) -> int:
+    """Red, green and blue of the page's paper."""
+    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return sum(int(part) for part in re.findall(r"\d+", colour)[:3])
+
+
+def test_the_page_shows_what_is_embedded_and_says_how_to_begin(page: Page, site: str, chips: list[Chip]) -> None:
+    open_page(page, site)
+    expect(page.locator("#about")).to_contain_text(f"{len(chips)} chips in 2021")
+    expect(page.get_by_role("note").first).to_contain_text("mean nothing")
+    expect(page.locator("#message")).to_contain_text("Click a place on the map")
+    expect(page.locator("#attribution")).to_contain_text("Contains modified Copernicus Sentinel data (2021)")
+    page.wait_for_function("document.getElementById('map').map.querySourceFeatures('coverage').length")
+    page.wait_for_selector("#map[data-idle]")
+
+
+def test_a_click_finds_similar_chips(page: Page, site: str, chips: list[Chip]) -> None:
+    chip = chips[len(chips) // 2]
+    open_page(page, f"{site}/?year=2020")
+    click_on_map(page, chip)
+    expect(page.locator("#question h2")).to_have_text(chip.id)
+    expect(page.locator("#question")).to_contain_text("Embedded in 2020 and 2021")
+    expect(hits(page)).to_have_count(12)
+    answer = ask(site, f"search?year=2020&like={chip.id}&k=12")["features"]
+    assert ids(page) == [hit["id"] for hit in answer]
+    shown = [float(text) for text in page.locator(".hit .distance").all_inner_texts()]
+    assert shown == pytest.approx([hit["properties"]["distance"] for hit in answer], abs=5e-5)
+    wait_for_pictures(page, "#question .photo")
+    wait_for_pictures(page, "#hits")
+    page.wait_for_function(
+        "count => new Set(document.getElementById('map').map.querySourceFeatures('hits').map(each => each.id)).size === count", arg=12
+    )
+    assert in_address(page)["like"] == [chip.id]
+
+
+def test_marks_refine_and_the_way_back_is_open(page: Page, site: str, chips: list[Chip]) -> None:
+    open_page(page, f"{site}/?year=2020&like={chips[0].id}")
+    expect(hits(page)).to_have_count(12)
+    first, _, third = before = ids(page)[:3]
+    hits(page).nth(0).get_by_role("button", name="Like (L)").click()
+    hits(page).nth(2).locator(".face").focus()
+    page.keyboard.press("u")
+    expect(page.locator("#pending")).to_contain_text("2 marks are not searched with yet")
+    expect(hits(page).nth(0).locator(".like")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="Search again").click()
+    expect(page.locator("#tokens .token")).to_have_count(3)
+    expect(page.locator(f"#hits [data-id={first}]")).to_have_count(0)
+    expect(hits(page)).to_have_count(12)
+    assert third not in ids(page)
+    assert (in_address(page)["like"], in_address(page)["unlike"]) == ([chips[0].id, first], [third])
+    page.go_back()
+    expect(page.locator("#tokens .token")).to_have_count(0)
+    expect(hits(page).first).to_have_attribute("data-id", first)
+    assert ids(page)[:3] == before
+
+
+def test_change_shows_both_years_side_by_side(page: Page, site: str) -> None:
+    open_page(page, f"{site}/?year=2021")
+    page.get_by_role("button", name="Change").click()
+    expect(hits(page)).to_have_count(12)
+    expect(page.locator("#note")).to_contain_text("2020 is composite v100 and 2021 is v200")
+    assert ids(page) == [hit["id"] for hit in ask(site, "change?years=2020,2021&k=12")["features"]]
+    sources = hits(page).first.locator("img").evaluate_all("images => images.map(image => image.getAttribute('src'))")
+    assert sources == [f"api/picture/{year}/{ids(page)[0]}.jpg" for year in (2020, 2021)]
+    wait_for_pictures(page, "#hits .hit:first-child")
+    assert in_address(page)["view"] == ["change"]
+
+
+def test_the_year_can_be_switched(page: Page, site: str, chips: list[Chip]) -> None:
+    open_page(page, f"{site}/?year=2020&like={chips[3].id}")
+    expect(hits(page)).to_have_count(12)
+    page.get_by_role("button", name="2021").click()
+    expect(page.get_by_role("button", name="2021")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#question img")).to_have_attribute("src", f"api/picture/2021/{chips[3].id}.jpg")
+    expect(page.locator("#attribution")).to_contain_text("2021")
+    expect(hits(page)).to_have_count(12)
+    assert ids(page) == [hit["id"] for hit in ask(site, f"search?year=2021&like={chips[3].id}&k=12")["features"]]
+
+
+def test_hits_can_be_downloaded(page: Page, site: str, chips: list[Chip], tmp_path: Path) -> None:
+    open_page(page, f"{site}/?year=2020&like={chips[0].id}&unlike={chips[9].id}&k=7")
+    expect(hits(page)).to_have_count(7)
+    readers: dict[str, Callable[[Path], list[str]]] = {
+        "GeoJSON": lambda path: [feature["id"] for feature in json.loads(path.read_text())["features"]],
+        "CSV": lambda path: [row["chip_id"] for row in csv.DictReader(path.open())],
+        "GeoParquet": lambda path: list(pq.read_table(path)["chip_id"].to_pylist()),
+    }
+    for name, read in readers.items():
+        page.locator("#download summary").click()
+        with page.expect_download() as started:
+            page.get_by_role("link", name=name, exact=True).click()
+        path = tmp_path / started.value.suggested_filename
+        started.value.save_as(path)
+        assert path.suffix in {".geojson", ".csv", ".parquet"}
+        assert read(path) == ids(page)
+
+
+def test_the_keyboard_is_enough(page: Page, site: str, chips: list[Chip]) -> None:
+    open_page(page, f"{site}/?year=2020")
+    page.keyboard.press("/")
+    lon, lat = chips[0].bounds.center
+    page.keyboard.type(f"{lon:.5f}, {lat:.5f}\n")
+    expect(page.locator("#question h2")).to_have_text(chips[0].id)
+    expect(hits(page)).to_have_count(12)
+    page.keyboard.press("Escape")
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight", "l"):
+        page.keyboard.press(key)
+    expect(hits(page).nth(4).locator(".face")).to_be_focused()
+    expect(hits(page).nth(4).locator(".like")).to_have_attribute("aria-pressed", "true")
+    fifth = ids(page)[4]
+    page.keyboard.press("Enter")
+    expect(page.locator("#question h2")).to_have_text(fifth)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.locator("#map canvas").focus()
+    page.evaluate("place => document.getElementById('map').map.jumpTo({center: place})", list(chips[7].bounds.center))
+    page.keyboard.press("Enter")
+    expect(page.locator("#question h2")).to_have_text(chips[7].id)
+
+
+def test_hits_can_be_kept_to_the_view(page: Page, site: str, chips: list[Chip]) -> None:
+    open_page(page, f"{site}/?year=2020&like={chips[0].id}&k=24")
+    expect(hits(page).nth(12)).to_be_attached()
+    page.evaluate("place => document.getElementById('map').map.jumpTo({center: place, zoom: 13})", list(chips[9].bounds.center))
+    page.get_by_label("In this view only").check()
+    expect(hits(page).nth(12)).not_to_be_attached()
+    expect(hits(page).first).to_be_attached()
+    bbox = in_address(page)["bbox"][0]
+    assert ids(page) == [hit["id"] for hit in ask(site, f"search?year=2020&like={chips[0].id}&k=24&bbox={bbox}")["features"]]
+    page.evaluate("place => document.getElementById('map').map.jumpTo({center: place, zoom: 13})", list(chips[-1].bounds.center))
+    page.get_by_role("button", name="Search this view").click()
+    expect(page.locator(f"#hits [data-id={chips[-1].id}]")).to_be_attached()
+
+
+def test_pictures_come_from_the_wms_and_from_the_tile_while_it_is_down(
+    page: Page, explorer: Explorer, chips: list[Chip], tmp_path: Path
+) -> None:
+    tiles = explorer.pictures(PictureOptions(wms="none"))._from_tile
+    address = f"/?year=2020&like={chips[0].id}"
+    with ExitStack() as stack:
+        wms, asked = stack.enter_context(fake_wms(body=picture(200)))
+        site = stack.enter_context(served(explorer, Pictures(tmp_path / "up", Wms(wms, "TRUE_{year}"), tiles)))
+        open_page(page, site + address)
+        wait_for_pictures(page, "#question .photo")
+        assert {tuple(request[name][0] for name in ("CRS", "LAYERS")) for request in asked} == {("EPSG:3857", "TRUE_2020")}
+        down, refused = stack.enter_context(fake_wms(status=503))
+        site = stack.enter_context(served(explorer, Pictures(tmp_path / "down", Wms(down, "any"), tiles)))
+        open_page(page, site + address)
+        wait_for_pictures(page, "#question .photo")
+        wait_for_pictures(page, "#hits")
+        assert 1 <= len(refused) <= 8  # then it is left alone
+        neither = Pictures(tmp_path / "none", None, lambda _chip, _year: None)
+        site = stack.enter_context(served(explorer, neither))
+        open_page(page, site + address)
+        expect(page.locator("#question")).to_contain_text("No picture now")
+        expect(hits(page)).to_have_count(12)
+
+
+def test_an_empty_database_says_what_to_do(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    output = write_output(tmp_path / "out", {5: ("", np.empty((0, 768), np.float32))})
+    empty = open_explorer(str(output), "clay-v0.1", [], Progress())
+    with served(empty, Pictures(tmp_path / "pictures", None, lambda _chip, _year: None)) as site:
+        open_page(page, site)
+        expect(page.locator("#message")).to_contain_text("Nothing is embedded yet")
+        expect(page.locator("#message")).to_contain_text("make demo")
+        expect(page.locator("#modes")).to_be_hidden()
+
+
+def test_a_chip_without_an_embedding_leads_to_the_nearest(page: Page, site: str, chips: list[Chip]) -> None:
+    open_page(page, f"{site}/?year=2020&like=c0003r0003")
+    expect(page.get_by_role("alert")).to_contain_text("not embedded yet")
+    page.get_by_role("button", name="Go to c").click()
+    expect(hits(page)).to_have_count(12)
+    assert page.locator("#question h2").inner_text() in {chip.id for chip in chips}
+
+
+@pytest.mark.parametrize("text", ["nonsense", "37.7, -75.6", "c99r1"])
+def test_what_is_no_place_is_answered_at_the_box(page: Page, site: str, text: str) -> None:
+    open_page(page, site)
+    page.locator("#place").fill(text)
+    page.locator("#place").press("Enter")
+    message: str = page.locator("#place").evaluate("input => input.validationMessage")
+    assert re.search("Off the grid|Type a chip id", message)
+    assert "like" not in in_address(page)
+
+
+def test_a_server_that_is_gone_is_said_and_can_come_back(page: Page, explorer: Explorer, chips: list[Chip], tmp_path: Path) -> None:
+    with served(explorer, Pictures(tmp_path, None, lambda _chip, _year: None)) as site:
+        open_page(page, f"{site}/?year=2020&like={chips[0].id}")
+        expect(hits(page)).to_have_count(12)
+        page.route("**/api/search*", lambda route: route.abort())
+        page.get_by_role("button", name="2021").click()
+        expect(page.get_by_role("alert")).to_contain_text("The server does not answer")
+        page.unroute("**/api/search*")
+        page.get_by_role("button", name="Try again").click()
+        expect(hits(page)).to_have_count(12)
+
+
+def test_light_and_dark_follow_the_system_until_one_is_chosen(page: Page, site: str) -> None:
+    page.emulate_media(color_scheme="dark")
+    open_page(page, site)
+    assert lightness(page) < 150
+    page.get_by_role("button", name="Light or dark").click()
+    assert lightness(page) > 600
+    page.reload()
+    assert lightness(page) > 600
+
+
+def test_without_webgl_the_search_still_works(page: Page, site: str, chips: list[Chip]) -> None:
+    page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
+    page.goto(f"{site}/?year=2020&like={chips[0].id}")
+    expect(page.locator("#no-map")).to_contain_text("WebGL")
+    expect(hits(page)).to_have_count(12)
+
+
+def test_the_base_map_is_asked_for_where_one_is_configured(page: Page, explorer: Explorer, tmp_path: Path) -> None:
+    headers: dict[str, Any] = {"Access-Control-Allow-Origin": "*"}
+    pictures = Pictures(tmp_path, None, lambda _chip, _year: None)
+    with (
+        fake_wms(body=picture(90), **headers) as (tiles, asked),
+        served(explorer, pictures, basemap=f"{tiles}/{{z}}/{{x}}/{{y}}.png") as site,
+    ):
+        open_page(page, site)
+        page.wait_for_selector("#map[data-idle]")
+        expect(page.locator("#attribution")).to_contain_text("Base map: 127.0.0.1")
+        assert asked
+
+
+def test_a_narrow_page_fits_and_every_control_has_a_name(page: Page, site: str, chips: list[Chip]) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_page(page, f"{site}/?year=2020&like={chips[0].id}&like={chips[1].id}")
+    expect(hits(page)).to_have_count(12)
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
+    assert page.locator("#scroll").evaluate("panel => panel.scrollWidth <= panel.clientWidth")
+    nameless = (
+        "all => all.filter(one => !(one.textContent.trim() || one.ariaLabel || one.title || one.labels?.length)).map(one => one.outerHTML)"
+    )
+    assert page.locator("button, a, input, select").evaluate_all(nameless) == []
