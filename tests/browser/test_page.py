@@ -3,8 +3,8 @@
 import csv
 import json
 import re
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import urllib3
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Error, Locator, Page, expect
 
 from embedder.explore.explorer import Explorer, PictureOptions, open_explorer
 from embedder.explore.pictures import Pictures
@@ -35,9 +35,27 @@ def chips(explorer: Explorer) -> list[Chip]:
     return [database.chip(row) for row in range(database.rows)]
 
 
-def open_page(page: Page, url: str) -> None:
-    page.goto(url)
-    page.wait_for_selector("#map[data-ready]")
+@contextmanager
+def suppress_network_change(lost: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except Error as error:
+        if "ERR_NETWORK_CHANGED" not in error.message:
+            raise
+        lost.append("page.js")
+
+
+def open_page(page: Page, url: str, *, ready: str = "#map[data-ready]") -> None:
+    """Open a page, again where the machine's network just changed: Chromium then drops whatever it is loading."""
+    lost: list[str] = []
+    page.on("requestfailed", lambda request: lost.append(request.url) if request.failure == "net::ERR_NETWORK_CHANGED" else None)
+    for _ in range(5):
+        lost.clear()
+        with suppress_network_change(lost):
+            page.goto(url)
+        if not any(re.search(r"\.(js|css)$", each) for each in lost):
+            break
+    page.wait_for_selector(ready)
 
 
 def click_on_map(page: Page, chip: Chip) -> None:
@@ -111,12 +129,12 @@ def test_marks_refine_and_the_way_back_is_open(page: Page, site: str, chips: lis
     hits(page).nth(0).get_by_role("button", name="Like (L)").click()
     hits(page).nth(2).locator(".face").focus()
     page.keyboard.press("u")
-    expect(page.locator("#pending")).to_contain_text("2 marks are not searched with yet")
+    expect(page.locator("#pending")).to_contain_text("2 marks not searched with yet")
     expect(hits(page).nth(0).locator(".like")).to_have_attribute("aria-pressed", "true")
     page.get_by_role("button", name="Search again").click()
     expect(page.locator("#tokens .token")).to_have_count(3)
     expect(page.locator(f"#hits [data-id={first}]")).to_have_count(0)
-    expect(hits(page)).to_have_count(12)
+    expect(hits(page)).to_have_count(min(12, len(chips) - 3))
     assert third not in ids(page)
     assert (in_address(page)["like"], in_address(page)["unlike"]) == ([chips[0].id, first], [third])
     page.go_back()
@@ -248,13 +266,12 @@ def test_a_chip_without_an_embedding_leads_to_the_nearest(page: Page, site: str,
     assert page.locator("#question h2").inner_text() in {chip.id for chip in chips}
 
 
-@pytest.mark.parametrize("text", ["nonsense", "37.7, -75.6", "c99r1"])
-def test_what_is_no_place_is_answered_at_the_box(page: Page, site: str, text: str) -> None:
+def test_what_is_no_place_is_answered_at_the_box(page: Page, site: str) -> None:
     open_page(page, site)
-    page.locator("#place").fill(text)
-    page.locator("#place").press("Enter")
-    message: str = page.locator("#place").evaluate("input => input.validationMessage")
-    assert re.search("Off the grid|Type a chip id", message)
+    for text, answer in (("nonsense", "Type a chip id"), ("37.7, -75.6", "Off the grid"), ("c99r1", "Type a chip id")):
+        page.locator("#place").fill(text)
+        page.locator("#place").press("Enter")
+        assert answer in page.locator("#place").evaluate("input => input.validationMessage")
     assert "like" not in in_address(page)
 
 
@@ -282,7 +299,7 @@ def test_light_and_dark_follow_the_system_until_one_is_chosen(page: Page, site: 
 
 def test_without_webgl_the_search_still_works(page: Page, site: str, chips: list[Chip]) -> None:
     page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
-    page.goto(f"{site}/?year=2020&like={chips[0].id}")
+    open_page(page, f"{site}/?year=2020&like={chips[0].id}", ready="#no-map")
     expect(page.locator("#no-map")).to_contain_text("WebGL")
     expect(hits(page)).to_have_count(12)
 

@@ -1,8 +1,7 @@
 // What the server is asked.
 
 export const RETRY_AFTER = 500; // milliseconds
-
-const wait = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+export const TRIES = 3;
 
 /** Something that a person has to be told, in one sentence. */
 export class Problem extends Error {
@@ -21,16 +20,24 @@ export function address(path, parameters = {}) {
   return query.size ? `api/${path}?${query}` : `api/${path}`;
 }
 
+/** A laptop that wakes up, or changes its network, loses what it was just asking: it asks again. */
+async function persist(url, signal, tries = TRIES) {
+  try {
+    return await fetch(url, { signal });
+  } catch (error) {
+    if (error.name === "AbortError" || tries === 1) throw error;
+    await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
+    return persist(url, signal, tries - 1);
+  }
+}
+
 /** The server's answer; a Problem where it has none. */
 export async function ask(path, parameters, signal) {
   const url = address(path, parameters);
-  // Once more after a moment: a laptop that wakes up, or changes its network, loses what it was just asking.
-  const reply = await fetch(url, { signal })
-    .catch((error) => (error.name === "AbortError" ? Promise.reject(error) : wait(RETRY_AFTER).then(() => fetch(url, { signal }))))
-    .catch((error) => {
-      if (error.name === "AbortError") throw error;
-      throw new Problem("The server does not answer: start “embedder explore” again in the terminal, then try again here.", 0);
-    });
+  const reply = await persist(url, signal).catch((error) => {
+    if (error.name === "AbortError") throw error;
+    throw new Problem("The server does not answer: start “embedder explore” again in the terminal, then try again here.", 0);
+  });
   const answer = await reply.json().catch(() => ({}));
   if (!reply.ok) throw new Problem(answer.detail ?? `The server answered with status ${reply.status}: see what its terminal says.`, reply.status);
   return answer;

@@ -20,6 +20,7 @@ async function start() {
   }
   page.grid = new Grid(page.info);
   drawFrame(page.info);
+  listen();
   page.question = read(location.search, page.info);
   startMap();
   await run();
@@ -35,9 +36,9 @@ function startMap() {
   }
 }
 
-/** Asks another question: a new entry of the history. */
+/** Asks another question, with what is marked: a new entry of the history. */
 function go(changes) {
-  page.question = { ...page.question, ...changes };
+  page.question = { ...page.question, ...(page.draft.like.length ? page.draft : {}), ...changes };
   history.pushState(null, "", write(page.question, page.map?.view()));
   return run();
 }
@@ -78,7 +79,8 @@ function answered(features) {
   const { info, question } = page;
   page.hits = features;
   if (features.length) drawHits(question, info, features);
-  else drawMessage("Nothing found here", "No other chip is embedded in this view.", ["Search everywhere", () => go({ bbox: null })]);
+  else if (question.bbox) drawMessage("Nothing found here", "No other chip is embedded in this view.", ["Search everywhere", () => go({ bbox: null })]);
+  else drawMessage("Nothing found", question.mode === "change" ? "No chip is embedded in both years." : "No other chip is embedded in this year.");
   drawTokens(page.draft, question.year);
   drawMarks(page.draft, question);
   showOnMap();
@@ -160,7 +162,10 @@ async function pick(lon, lat) {
   const id = page.grid.at(lon, lat);
   if (id) return pickChip(id);
   const { west, south, east, north } = page.grid.bounds;
-  return say(`There is nothing beyond the grid: it goes from ${west}° to ${east}° east and ${south}° to ${north}° north.`);
+  const text = `That place is off the grid, which goes from ${coordinates([west, south], 0)} to ${coordinates([east, north], 0)}.`;
+  find("note").textContent = text;
+  find("note").hidden = false;
+  return say(text);
 }
 
 function travel(id) {
@@ -217,7 +222,7 @@ function forget(id) {
   return mark(id, kind);
 }
 
-const again = () => (page.draft.like.length ? go(page.draft) : undefined);
+const again = () => (page.draft.like.length ? go({}) : undefined);
 
 function undo() {
   page.draft = { like: page.question.like, unlike: page.question.unlike };
@@ -248,8 +253,10 @@ function switchTheme() {
   } catch {
     // Not kept then.
   }
-  page.map?.colour(colours());
+  colourMap();
 }
+
+const colourMap = () => page.map?.ready.then(() => page.map.colour(colours()));
 
 function listen() {
   find("find").addEventListener("submit", (event) => {
@@ -258,9 +265,9 @@ function listen() {
   });
   find("place").addEventListener("input", (event) => event.target.setCustomValidity(""));
   find("theme").addEventListener("click", switchTheme);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => page.map?.colour(colours()));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", colourMap);
   find("show-help").addEventListener("click", () => find("help").showModal());
-  find("modes").addEventListener("click", ({ target }) => target.dataset.mode && go({ mode: target.dataset.mode, unlike: page.question.unlike }));
+  find("modes").addEventListener("click", ({ target }) => target.dataset.mode && go({ mode: target.dataset.mode }));
   find("years").addEventListener("click", ({ target }) => target.dataset.year && go({ year: Number(target.dataset.year) }));
   find("count").addEventListener("change", ({ target }) => go({ k: Number(target.value) }));
   find("here").addEventListener("change", ({ target }) => go({ bbox: target.checked ? (page.map?.bbox() ?? null) : null }));
@@ -302,5 +309,4 @@ function listen() {
   });
 }
 
-listen();
 start();

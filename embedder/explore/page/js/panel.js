@@ -1,6 +1,6 @@
 // The side panel: what is looked for, what was found, and what to do where nothing was.
 
-import { RETRY_AFTER, address, picture } from "./api.js";
+import { RETRY_AFTER, TRIES, address, picture } from "./api.js";
 import { coordinates, distances } from "./chips.js";
 import { COUNTS, changeYears, request } from "./question.js";
 
@@ -32,7 +32,7 @@ export function photo(year, id, more = {}) {
   const image = make("img", { src: picture(year, id), alt: `Chip ${id} in ${year}`, width: 256, height: 320, decoding: "async", ...more });
   const frame = make("span", { className: "photo loading" }, image);
   image.addEventListener("load", () => frame.classList.remove("loading"));
-  let tries = 2;
+  let tries = TRIES;
   image.addEventListener("error", () => {
     tries -= 1;
     if (tries) {
@@ -53,6 +53,7 @@ export function drawFrame(info) {
   find("years").replaceChildren(...info.years.map(({ year }) => make("button", { type: "button", data: { year } }, String(year))));
   find("years").hidden = info.years.length < 2;
   find("modes").hidden = !info.change_note;
+  find("modes").parentElement.hidden = info.years.length < 2;
 }
 
 const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
@@ -110,6 +111,7 @@ export function drawTokens({ like, unlike }, year) {
     );
   const tokens = like.length + unlike.length > 1 ? [...like.map((id) => token(id, "like")), ...unlike.map((id) => token(id, "unlike"))] : [];
   find("tokens")?.replaceChildren(...tokens);
+  for (const image of find("tokens")?.querySelectorAll("img") ?? []) image.addEventListener("error", () => image.remove());
 }
 
 /** Grey cards in the place of those to come. */
@@ -195,6 +197,6 @@ export function drawMarks(draft, question) {
   find("pending").hidden = !changes;
   find("again").disabled = !draft.like.length;
   find("pending").firstElementChild.textContent = draft.like.length
-    ? `${changes} ${changes === 1 ? "mark is" : "marks are"} not searched with yet`
+    ? `${changes} ${changes === 1 ? "mark" : "marks"} not searched with yet`
     : "Mark at least one chip as like";
 }
