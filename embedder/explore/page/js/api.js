@@ -36,7 +36,7 @@ export async function ask(path, parameters, signal) {
   const url = address(path, parameters);
   const reply = await persist(url, signal).catch((error) => {
     if (error.name === "AbortError") throw error;
-    throw new Problem("The server does not answer: start “embedder explore” again in the terminal, then try again here.", 0);
+    throw new Problem("Start “embedder explore” again in the terminal, then try again here.", 0);
   });
   const answer = await reply.json().catch(() => ({}));
   if (!reply.ok) throw new Problem(answer.detail ?? `The server answered with status ${reply.status}: see what its terminal says.`, reply.status);
