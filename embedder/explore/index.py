@@ -34,7 +34,7 @@ STALE = 2
 ITERATIONS = 15
 SAMPLES = 64
 """Rows a partition that the partitions' centres are found from, and how often: more takes longer and finds no better ones."""
-EXTRA = "pip install 'worldcover-embeddings[explore]'"
+EXTRA = "pip install '.[explore]'"
 
 
 def require(*modules: str) -> None:
