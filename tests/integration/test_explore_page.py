@@ -428,7 +428,7 @@ def test_a_wrong_search_ends_with_one_clear_line(
 
 def test_a_missing_extra_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index, "find_spec", lambda _name: None)
-    with pytest.raises(EmbedderError, match=r"lancedb and fastapi are not installed: pip install 'worldcover-embeddings\[explore\]'"):
+    with pytest.raises(EmbedderError, match=r"lancedb and fastapi are not installed: pip install '.\[explore\]'"):
         index.require("lancedb", "fastapi")
 
 
