@@ -21,9 +21,9 @@ LOST_S = 60
 def start(cluster: Cluster, published: Published, output: Output) -> tuple[str, str, dict[int, str]]:
     """A workflow's name, the name of its pod for all chips once it embeds them, and what has been written by then: one column."""
     name = cluster.start(output, *published.options, "--columns-per-pod", str(len(published.with_chips)))
+    writes = cluster.until("the column without chips", output.writes)
     pod = cluster.embedding_pod(name)
-    writes = output.writes()
-    assert list(writes) == [WITHOUT_TILES]
+    assert list(writes) == list(output.writes()) == [WITHOUT_TILES]
     return name, pod, writes
 
 
