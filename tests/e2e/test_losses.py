@@ -3,12 +3,13 @@
 import re
 import shlex
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from embedder.grid import format_columns
 from tests.e2e.bucket import Output
-from tests.e2e.cluster import Cluster
+from tests.e2e.cluster import ROOT, Cluster
 from tests.e2e.conftest import WITHOUT_TILES, Published
 from workflows.definition import LOST
 
@@ -16,6 +17,14 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 LOST_S = 60
 """How long the node is away."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _slow_embedding(cluster: Cluster, published: Published) -> Iterator[None]:  # noqa: ARG001 - embeds at full speed before
+    """Pods that embed for long enough to be hit."""
+    cluster.helm("upgrade", str(ROOT / "helm"), "--reuse-values", "--set", "embed.resources.limits.cpu=300m")
+    yield
+    cluster.helm("rollback")
 
 
 def test_the_run_is_complete_and_nothing_is_written_twice_when_a_pod_is_deleted(cluster: Cluster, published: Published) -> None:
