@@ -101,7 +101,7 @@ class Index:
         return self.rows >= INDEX_FROM and self.rows > STALE * self._trained_rows()
 
     def train(self) -> None:
-        """Make the index; some two minutes for a continent on two cores."""
+        """Make the index; half a minute for a continent on two cores."""
         from lancedb.index import IvfRq  # noqa: PLC0415
 
         if self._table is None:
