@@ -94,8 +94,8 @@ def submit(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -
 
 
 def _run_here(options: dict[str, Any], given: dict[str, Any]) -> None:
-    for name in ("namespace", "wait", "no_preflight", "chips_per_second"):
-        if name in given and name != "namespace":  # which the environment may hold for other commands
+    for name in ("wait", "no_preflight", "chips_per_second"):  # not the namespace: the environment may hold it for other commands
+        if name in given:
             raise UsageError(f"--{name.replace('_', '-')} is for a cluster: leave it out, or --local")
     chosen = plan_options_of(**{name: options[name] for name in PLAN_OPTIONS})
     output, together = options["output"] or "./output", options["columns_per_pod"]
