@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(skip)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tiles of both years."""
     folder = tmp_path_factory.mktemp("source")
@@ -70,7 +70,7 @@ def _write_burnt(before: Path, after: Path) -> None:
         tile.write(pixels, window=window)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # not longer: it adds a recipe and moves the cache
 def explorer(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explorer]:
     """What the page shows: a column in two years."""
     folder = tmp_path_factory.mktemp("page")
@@ -84,14 +84,14 @@ def explorer(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield open_explorer(str(folder / "out"), TINY.name, [], Progress())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(explorer: Explorer) -> Iterator[str]:
     """The page's address; pictures come from the tiles."""
     with served(explorer, explorer.pictures(PictureOptions(wms="none"))) as url:
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)

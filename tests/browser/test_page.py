@@ -29,7 +29,7 @@ expect.set_options(timeout=PATIENCE_MS)
 LOADED = "images => images.length > 0 && images.every(image => image.complete && image.naturalWidth === 256)"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chips(explorer: Explorer) -> list[Chip]:
     database = explorer.searcher(2020).database
     return [database.chip(row) for row in range(database.rows)]

@@ -107,7 +107,7 @@ def explorer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explorer]:
 @contextmanager
 def served(explorer: Explorer, pictures: Pictures, **options: Any) -> Iterator[str]:  # noqa: ANN401
     listening = _listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(make_app(explorer, pictures, **options), log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(make_app(explorer, pictures, **options), log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     try:
