@@ -7,6 +7,7 @@ import pytest
 from tests.e2e.cluster import ROOT, Cluster
 from tests.e2e.conftest import Published
 from tests.e2e.workflow import Object
+from tests.unit.test_chart import CASES, render
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -15,6 +16,14 @@ GPU_PATH = "nvidia.com~1gpu"
 """The same in a JSON patch."""
 POOL = "worldcover-embeddings/pool"
 """The label in helm/gpu-spot.yaml."""
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_api_server_takes_what_the_chart_renders(cluster: Cluster, case: str) -> None:
+    rendered = render(case)
+    elsewhere = ("--namespace", "default")  # where none of it is yet
+    taken = cluster.kubectl("create", *elsewhere, "--dry-run=server", "--validate=strict", "--filename", "-", stdin=rendered)
+    assert taken.count("created (server dry run)") == rendered.count("\nkind: ")
 
 
 def test_helm_test_passes_when_output_source_and_weights_can_be_used(cluster: Cluster) -> None:

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cfnlint.api import lint
 
 from embedder import __version__
 
@@ -83,7 +84,23 @@ def test_the_chart_has_the_version_of_the_package() -> None:
     assert re.findall("^(?:version|appVersion): (.*)$", chart, re.MULTILINE) == [__version__, __version__]
 
 
-@pytest.mark.parametrize("policy", ["worker", "finalize", "explorer"])
+POLICIES = ["worker", "finalize", "explorer"]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_aws_own_linter_finds_nothing_in_a_policy(policy: str) -> None:
+    document = json.loads((ROOT / f"docs/eks/{policy}.json").read_text())
+
+    def findings() -> list[str]:
+        resource = {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"PolicyDocument": document}}
+        return [str(match) for match in lint(json.dumps({"Resources": {"Policy": resource}}))]
+
+    assert findings() == []
+    document["Statement"][0]["Action"] = "s3:ListBuckets"  # which is none
+    assert len(findings()) == 1
+
+
+@pytest.mark.parametrize("policy", POLICIES)
 def test_a_policy_allows_no_more_than_its_prefix_and_never_to_delete(policy: str) -> None:
     for statement in json.loads((ROOT / f"docs/eks/{policy}.json").read_text())["Statement"]:
         actions, resources = ([value] if isinstance(value, str) else value for value in (statement["Action"], statement["Resource"]))
