@@ -5,6 +5,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NoReturn
@@ -103,9 +104,9 @@ class ArgoServer(Cluster):
         self._session = requests.Session()
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=RETRIES))
-        self._session.verify = os.environ.get("ARGO_INSECURE_SKIP_VERIFY") != "true"
+        self._verify = os.environ.get("ARGO_INSECURE_SKIP_VERIFY") != "true"
         if token := os.environ.get("ARGO_TOKEN", "").strip():
-            self._session.headers["Authorization"] = token if " " in token else f"Bearer {token}"
+            self._session.auth = partial(_authorized, token if " " in token else f"Bearer {token}")
 
     def template(self, name: str) -> Object:
         """A WorkflowTemplate."""
@@ -125,11 +126,11 @@ class ArgoServer(Cluster):
 
     def _ask(self, method: str, path: str, body: Object | None = None) -> Object:
         try:
-            reply = self._session.request(method, f"{self._url}/api/v1/{path}", json=body, timeout=TIMEOUT_S)
+            reply = self._session.request(method, f"{self._url}/api/v1/{path}", json=body, timeout=TIMEOUT_S, verify=self._verify)
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
             raise ConfigurationError("ARGO_SERVER is not an address: write https://host:port") from error
         except requests.exceptions.SSLError as error:
-            advice = "check its certificate, or say ARGO_SECURE=false or ARGO_INSECURE_SKIP_VERIFY=true"
+            advice = "set REQUESTS_CA_BUNDLE, write http:// in ARGO_SERVER, or set ARGO_INSECURE_SKIP_VERIFY=true"
             raise ConfigurationError(f"{self.name} has no trusted certificate, or speaks plain http: {advice}") from error
         except requests.RequestException as error:
             raise TemporaryError(f"{self.name} does not answer: check ARGO_SERVER, and that it is forwarded or exposed") from error
@@ -218,6 +219,12 @@ class KubernetesApi(Cluster):
         except urllib3.exceptions.HTTPError as error:
             reason = getattr(error, "reason", None) or error
             raise TemporaryError(f"{self.name} does not answer ({type(reason).__name__}): check KUBECONFIG and the network") from error
+
+
+def _authorized(login: str, request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """As requests' own `auth`, which goes before what ~/.netrc says of the host."""
+    request.headers["Authorization"] = login
+    return request
 
 
 def _raise_refused(cluster: Cluster, status: int, body: str) -> NoReturn:

@@ -38,7 +38,7 @@ LOST = (
     "|Pod was terminated in response to imminent node shutdown"  # spot notice
     "|Pod was rejected|Preempted in order to|The node was low on resource"  # the kubelet's evictions
     "|pod failed: |Pod failed before |can.t find failed message"  # an orphan of a node that is gone
-    "|(init|main|wait|supervisor): (Error|Unknown|ContainerStatusUnknown) [(]exit code (75|137|143|255)[)])"
+    "|(init|main|wait): (Error [(]exit code (75|137|143)[)]|Unknown|ContainerStatusUnknown))"
 )
 """How Argo's message of a failed attempt begins where the infrastructure was lost; 75 is this program's own "try again".
 
@@ -105,7 +105,7 @@ def definition() -> WorkflowTemplate:
             [],
             {"column": "{{inputs.parameters.shard}}", "force": parameter("force")},
             inputs=[Parameter(name="shard", description="Columns of this pod, such as 17 or 1155-1158.")],
-            active_deadline_seconds=24 * HOUR,
+            hours=24,
         )
         finalize = step("finalize", [], {"columns": parameter("columns")})
         # fail_fast would stop the other columns when one fails; the parallelism stands here and above as the UI's retry needs it here.
@@ -127,8 +127,18 @@ def definition() -> WorkflowTemplate:
     return template
 
 
-def step(name: str, arguments: list[str], environment: dict[str, str], **settings: Any) -> Container:  # noqa: ANN401 - Hera's own
-    """A pod that runs one of the embedder's commands, with its options as environment variables."""
+def step(
+    name: str,
+    arguments: list[str],
+    environment: dict[str, str],
+    *,
+    hours: int = 2,
+    **settings: Any,  # noqa: ANN401 - Hera's own
+) -> Container:
+    """A pod that runs one of the embedder's commands, with its options as environment variables.
+
+    It may last some hours from when it has a node: an image that can't be pulled must not hold up the runs that wait their turn.
+    """
     shared = {option: parameter(option) for option in ("year", "recipe", "output", "source", "precision")}
     return Container(
         name=name,
@@ -139,6 +149,7 @@ def step(name: str, arguments: list[str], environment: dict[str, str], **setting
             Env(name="TERMINATION_LOG", value="/dev/termination-log"),  # the error's one line becomes the node's message
             Env(name="LOG_FORMAT", value="json"),
         ],
+        active_deadline_seconds=hours * HOUR,
         termination_message_policy="FallbackToLogsOnError",  # where it died without a word
         security_context=SecurityContext(
             allow_privilege_escalation=False, read_only_root_filesystem=True, capabilities=Capabilities(drop=["ALL"])
@@ -148,7 +159,7 @@ def step(name: str, arguments: list[str], environment: dict[str, str], **setting
             limit=ATTEMPTS - 1,
             retry_policy="Always",  # the expression alone decides
             expression=f"lastRetry.message matches '{LOST}'",
-            backoff=Backoff(duration="10s", factor=IntOrString(root=3), cap="10m"),  # it also delays the verdict on a final failure
+            backoff=Backoff(duration="10s", factor=IntOrString(root=3)),  # it also delays the verdict on a final failure
         ),
         **settings,
     )

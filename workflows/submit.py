@@ -142,7 +142,7 @@ def _run_on_cluster(options: dict[str, Any], given: dict[str, Any]) -> None:
     click.echo(f"  watch  argo watch {name} {place}")
     click.echo(f"  page   {cluster.page(str(name))}")
     if options["wait"]:
-        say_when_stopped(f"{name} goes on in the cluster; to end it: argo stop {name} {place}")
+        say_when_stopped(f"{name} goes on in the cluster; who may change workflows can end it: argo stop {name} {place}")
         found = watch(cluster, str(name))
         if failed := result(found):
             raise failed

@@ -26,6 +26,8 @@ NAMED = 20
 """Failed nodes that are named; the workflow's page shows all."""
 USAGE_EXIT_CODES = {"2", "78"}
 """Of the steps, for what another attempt would not mend."""
+FINISHED = {"Succeeded", "Failed", "Error"}
+"""Argo's phases of a workflow that has ended."""
 STOPPED = "workflow shutdown with strategy"
 """How the message begins of a step that somebody's `argo stop` or `argo terminate` ended: no failure of its own."""
 
@@ -45,6 +47,8 @@ class Snapshot:
     """Of the columns, 0 to 1, those under way counted by their chips."""
     retries: int
     """Attempts after the first ones."""
+    waiting: str
+    """What the first pod that does not run yet waits for, such as its image or a node, or the whole workflow, such as for its turn."""
     failures: dict[str, str]
     """Message of each step that failed for good, by its display name, in the order of the run."""
     exit_codes: list[str | None]
@@ -53,7 +57,7 @@ class Snapshot:
     @property
     def is_finished(self) -> bool:
         """Whether the workflow has ended."""
-        return self.phase in {"Succeeded", "Failed", "Error"}
+        return self.phase in FINISHED
 
     def __str__(self) -> str:
         """In a few words, for a bar or a line."""
@@ -62,7 +66,7 @@ class Snapshot:
             words.append(f"{self.retries} {'retry' if self.retries == 1 else 'retries'}")
         if self.failures:
             words.append(f"{len(self.failures)} failed")
-        return ", ".join(words)
+        return ", ".join(words) + (f" ({self.waiting})" if self.waiting else "")
 
 
 def snapshot(workflow: Object) -> Snapshot:
@@ -78,6 +82,8 @@ def snapshot(workflow: Object) -> Snapshot:
     ended = sorted((node for node in steps if node.get("phase") in {"Failed", "Error"}), key=lambda node: str(node.get("finishedAt")))
     last = {node["id"]: _last_attempt(nodes, node) for node in ended}
     failed = [node for node in ended if not _message(node, last).startswith(STOPPED)]
+    failed = [node for node in failed if node["templateName"] != "finalize"] or failed  # it only names what the others lack
+    pending = (node["message"] for node in nodes.values() if node.get("phase") == "Pending" and node.get("message"))
     return Snapshot(
         phase=status.get("phase", ""),
         message=status.get("message", ""),
@@ -85,6 +91,7 @@ def snapshot(workflow: Object) -> Snapshot:
         done=done,
         share=(done + under_way) / columns if columns else 0.0,
         retries=sum(max(len(_attempts(nodes, node)) - 1, 0) for node in steps),
+        waiting="" if status.get("phase") in FINISHED else next(pending, status.get("message", "")),
         failures={node["displayName"]: _message(node, last) for node in failed},
         exit_codes=[last[node["id"]].get("outputs", {}).get("exitCode") for node in failed],
     )
@@ -154,12 +161,12 @@ def _snapshots(cluster: Cluster, name: str, console: Console) -> Iterator[Snapsh
             found = snapshot(cluster.workflow(name))
         except TemporaryError as error:
             if time.monotonic() - answered > PATIENCE_S:
-                raise TemporaryError(f"{error}; the workflow {name} goes on without being watched") from error
+                raise TemporaryError(f"the workflow {name} goes on without being watched: {error}") from error
             console.print(f"{error}; trying again", markup=False)
-        except RefusedError as error:
-            gone = error.status == HTTPStatus.NOT_FOUND
-            why = "was deleted before it ended" if gone else f"may no longer be watched ({error.message}), and goes on"
-            raise ConfigurationError(f"the workflow {name} {why}") from error
+        except (ConfigurationError, RefusedError) as error:  # as once the login has expired
+            if isinstance(error, RefusedError) and error.status == HTTPStatus.NOT_FOUND:
+                raise ConfigurationError(f"the workflow {name} was deleted before it ended") from error
+            raise TemporaryError(f"the workflow {name} goes on without being watched: {error}") from error
         else:
             answered = time.monotonic()
             yield found

@@ -51,11 +51,16 @@ PASSING_ERRORS = (
     IncompleteReadError,
     MetadataRetrievalError,
 )
-ACCESS = "access denied: allow these credentials s3:GetObject, s3:PutObject, s3:ListBucket (without the last, so is a missing object)"
-KEYS = "the credentials are not valid here: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
-REGION = "the bucket is in another region: set AWS_REGION to its own"
+ACCESS = (
+    "access denied: allow whom `aws sts get-caller-identity` names s3:GetObject, s3:PutObject, s3:ListBucket, as docs/eks/worker.json does "
+    "(without the last, a missing object is denied too)"
+)
+KEYS = (
+    "the credentials are not valid here: renew them (`aws sso login`), or check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN"
+)
+REGION = "the bucket is in another region: set AWS_REGION to its own, which `aws s3api get-bucket-location --bucket NAME` says"
 ROLE = "the role could not be assumed: check the service account's annotation and the role's trust policy"
-BUCKET = "there is no such bucket: check the name, or create it"
+BUCKET = "there is no such bucket: check the name, or create it: `aws s3 mb s3://NAME`"
 ADVICE = {
     "403": ACCESS,
     "AccessDenied": ACCESS,
@@ -72,7 +77,7 @@ ADVICE = {
     "RequestTimeTooSkewed": "this machine's clock is wrong: set it",
 }
 """What to do, by S3's error code; a HEAD's is only its status."""
-NO_CREDENTIALS = "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod's service account a role"
+NO_CREDENTIALS = "no AWS credentials: `aws configure` or `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; a pod's account needs a role"
 STRAY_CHARACTER = "the AWS credentials or settings hold a character that cannot be sent, such as a newline at the end: set them again"
 
 

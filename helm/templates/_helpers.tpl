@@ -38,7 +38,6 @@ envFrom:
 {{/* Hera's WorkflowTemplate with the values put in. Its {{...}} are Argo's: the file is data here, never a Helm template. */}}
 {{- define "worldcover.workflowTemplate" -}}
 {{- $template := .Files.Get "files/workflowtemplate.yaml" | fromYaml }}
-{{- $_ := merge $template.metadata (dict "labels" dict) }}
 {{- $_ := mergeOverwrite $template.metadata.labels (include "worldcover.labels" . | fromYaml) }}
 {{- $spec := $template.spec }}
 {{- $_ := set $spec "parallelism" .Values.parallelism }}

@@ -15,14 +15,14 @@ ALLOWED = {
     NAME: {("workflowtaskresults", "", "create patch")},
     SUBMITTER: {
         ("workflows", "", "create get list watch"),
-        ("workflowtemplates", "", "get"),
+        ("workflowtemplates", "", "get list"),
         ("serviceaccounts", NAME, "get"),
     },
 }
 """By account: resource, name and verbs."""
 FORBIDDEN = {
     NAME: ["get secrets", "get pods", "get workflows", "get configmaps", f"delete serviceaccount {NAME}"],
-    SUBMITTER: ["get secrets", "get pods", "get configmaps", "get workflowtemplates", f"delete workflowtemplate {NAME}"],
+    SUBMITTER: ["get secrets", "get pods", "get configmaps", f"delete workflowtemplate {NAME}"],
 }
 
 

@@ -365,6 +365,33 @@ def test_the_exit_code_is_that_of_what_failed(message: str, code: str, exit_code
     assert isinstance(error, EmbedderError)
     assert error.exit_code == exit_code
 
+    columns = running()  # of which one failed, so that finalize had to refuse
+    columns["status"]["phase"] = "Failed"
+    for node in embed_nodes(columns, 1157):
+        node |= {"message": message, "outputs": {"exitCode": code}}
+    for node in columns["status"]["nodes"].values():
+        if node["templateName"] == "finalize":
+            node |= {
+                "phase": "Failed",
+                "message": "main: Error (exit code 78): error: nothing new is published",
+                "outputs": {"exitCode": "78"},
+            }
+    error = result(snapshot(columns))
+    assert isinstance(error, EmbedderError)
+    assert error.exit_code == exit_code
+    assert f"embed(2:1157): {message}" in str(error)
+
+
+def test_what_a_run_waits_for_is_shown_while_it_does() -> None:
+    workflow = running()
+    _, pod = embed_nodes(workflow, 1155)
+    pod |= {"phase": "Pending", "message": "ImagePullBackOff: Back-off pulling image"}
+    assert str(snapshot(workflow)).endswith(" (ImagePullBackOff: Back-off pulling image)")
+    waits = {"status": {"phase": "Pending", "message": "Waiting for argo/Mutex/2020 lock. Lock status: 0/1"}}
+    assert str(snapshot(waits)) == "0/? columns (Waiting for argo/Mutex/2020 lock. Lock status: 0/1)"
+    workflow["status"]["phase"] = "Failed"
+    assert "(" not in str(snapshot(workflow))
+
 
 def test_waiting_shows_the_end_and_has_its_exit_code(
     server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -386,6 +413,24 @@ def test_waiting_shows_the_end_and_has_its_exit_code(
     assert lines[-1].startswith("error: the workflow failed: embed(2:1157): main: Error (exit code 78)")
 
 
+def test_waiting_ends_and_the_workflow_goes_on_when_the_login_has_expired(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.replies["POST", CREATE_PATH] = [(200, {})]
+    server.otherwise = [(401, {"message": "token not valid"})]
+    assert run("--wait", "--no-preflight", monkeypatch=monkeypatch) == 75
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "goes on without being watched" in last
+    assert "renew it" in last
+
+
+def test_the_token_goes_before_what_netrc_says(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password mine\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    submission.find_template(clusters.find_cluster(None))
+    assert [authorization for *_, authorization in server.requests] == ["Bearer token"]
+
+
 def test_waiting_ends_when_the_workflow_is_deleted(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     server.replies["POST", CREATE_PATH] = [(200, {})]
     assert run("--wait", "--no-preflight", monkeypatch=monkeypatch) == 78
@@ -405,5 +450,7 @@ def test_a_signal_while_waiting_leaves_the_workflow_running_and_says_so(number: 
     process.send_signal(number)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 128 + number
-    assert said.endswith(f"stopped by {number.name}; {name} goes on in the cluster; to end it: argo stop {name} --namespace argo\n")
+    assert said.endswith(
+        f"stopped by {number.name}; {name} goes on in the cluster; who may change workflows can end it: argo stop {name} --namespace argo\n"
+    )
     assert {method for method, *_ in server.requests} == {"GET", "POST"}  # nothing was stopped or deleted

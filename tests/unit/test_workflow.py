@@ -65,6 +65,7 @@ def test_an_attempt_is_repeated_when_infrastructure_was_lost(message: str, templ
         "main: Error (exit code 78): error: pod deleted, exit code 75, exit code 137",  # whatever the program says of itself
         "main: Error (exit code 78): error: column 17: the tile N37W076 is damaged",
         "main: Error (exit code 64): command not found",
+        "main: Error (exit code 255): no word of infrastructure",
         "main: StartError (exit code 128): exec format error",
         "wait: Error (exit code 1): workflowtaskresults.argoproj.io is forbidden",
         "Pod was active on the node longer than the specified deadline",
