@@ -77,7 +77,9 @@ ADVICE = {
     "RequestTimeTooSkewed": "this machine's clock is wrong: set it",
 }
 """What to do, by S3's error code; a HEAD's is only its status."""
-NO_CREDENTIALS = "no AWS credentials: `aws configure` or `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; a pod's account needs a role"
+NO_CREDENTIALS = (
+    "no AWS credentials: `aws configure` or `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (a pod: a role)"
+)
 STRAY_CHARACTER = "the AWS credentials or settings hold a character that cannot be sent, such as a newline at the end: set them again"
 
 
