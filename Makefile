@@ -29,7 +29,7 @@ lint: $(READY) ## ruff and mypy
 	@$(PYTHON) -m mypy
 
 bench: $(READY) ## what the claims about speed rest on
-	@for script in benchmarks/*.py; do echo "== $$script"; $(PYTHON) "$$script" $(ARGS) || exit; done
+	@for script in benchmarks/*.py; do echo "== $$script"; $(PYTHON) "$$script" || exit; done
 
 lock: $(READY) ## find the dependencies anew; ARGS=--upgrade for the newest
 	$(LOCK) --output-file requirements.lock

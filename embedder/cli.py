@@ -109,6 +109,11 @@ def embed_command(output: str, column: list[int], *, force: bool, device: str, *
     """Embed one column, or several adjacent ones together, of a planned run. Finished, valid columns are skipped."""
     progress = Progress()
     place, run = _load(output, options, progress)
+    if unplanned := sorted(set(column) - set(run.columns)):
+        where = place.storage.where(place.prefix)
+        raise ConfigurationError(f"columns {format_columns(unplanned)} are not planned at {where}: run `embedder plan` with them first")
+    if run.warning:
+        progress.say(f"NOTE: {run.warning}")
     result = embed(place, run, column, progress, force=force, device=device, columns_together=min(len(column), MOST_TOGETHER))
     click.echo(summary(result))
     raise_failures(result)
@@ -167,7 +172,9 @@ def status_command(output: str, columns: list[int] | None, form: str, **options:
 def preflight_command(year: int, recipe: str, output: str, source: str | None, weights: str | None) -> None:
     """Check from here, without writing anything, that the output can be written, and source and weights be read."""
     checks = []
-    for made in preflight(output, source or PUBLIC_SOURCE, weights or RECIPES[recipe].weights, year):
+    for made in preflight(
+        output, PUBLIC_SOURCE if source is None else source, RECIPES[recipe].weights if weights is None else weights, year
+    ):
         text = f"{'failed' if made.error else 'ok':6}  {made.name:8}  {made.found}"
         click.echo(shown(text, check=made.name, ok=not made.error))
         checks.append(made)
@@ -206,8 +213,8 @@ def plan_options_of(
         recipe=RECIPES[recipe],
         year=year,
         columns=columns,
-        source=source or PUBLIC_SOURCE,
-        weights=weights or RECIPES[recipe].weights,
+        source=PUBLIC_SOURCE if source is None else source,
+        weights=RECIPES[recipe].weights if weights is None else weights,
         weights_sha256=weights_sha256,
         precision=precision or "auto",
     )

@@ -19,6 +19,9 @@ from embedder.run import FORMAT, Run
 from embedder.source.strip import chips_with_tiles
 
 FOOTER_KEY = b"worldcover_embeddings"
+SEAL_KEY = b"worldcover_embeddings_sha256"
+"""Footer key of the SHA-256 of the whole file, in which UNSEALED then stands in its place."""
+UNSEALED = b"-" * 64
 OUTCOMES = {"e": "embedded", "n": "nodata", "t": "no tile"}
 """One letter for each chip, and what it says."""
 
@@ -68,8 +71,8 @@ def schema(run: Run, column: int, outcomes: str, *, device: str | None, precisio
         "device": device,
         "precision": precision,
     }
-    if run.is_meaningless:
-        footer["warning"] = f"the weights are {run.weights}: these embeddings mean nothing"
+    if run.warning:
+        footer["warning"] = run.warning
     chips = embedded_chips(run, column, outcomes)
     return pa.schema(fields, metadata={b"geo": json.dumps(geo_metadata(chips)).encode(), FOOTER_KEY: json.dumps(footer).encode()})
 
@@ -94,8 +97,12 @@ def write(run: Run, column: int, outcomes: str, embeddings: NDArray[np.float32],
     ]
     out = io.BytesIO()
     table = pa.Table.from_arrays(arrays, schema=file_schema)
-    pq.write_table(table, out, compression="zstd", use_dictionary=["datetime_start", "datetime_end"], write_page_checksum=True)
-    return out.getvalue()
+    settings = {"compression": "zstd", "use_dictionary": ["datetime_start", "datetime_end"], "write_page_checksum": True}
+    with pq.ParquetWriter(out, file_schema, **settings) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({SEAL_KEY: UNSEALED})
+    data = out.getvalue()
+    return data.replace(UNSEALED, _seal(data), 1)
 
 
 def check(data: bytes, run: Run, column: int) -> CheckedColumn:
@@ -118,7 +125,15 @@ def check(data: bytes, run: Run, column: int) -> CheckedColumn:
         if (outcome == "t") == exists:
             raise InvalidFileError(f"its outcomes say {OUTCOMES[outcome]} of chip {chip.id}, the inventory says otherwise")
     _check_rows(table, run, column, outcomes)
+    # Parquet's own checksums leave out its headers and footer, a fifth of a small file.
+    seal = parquet.metadata.metadata.get(SEAL_KEY, b"")
+    if _seal(data.replace(seal, UNSEALED, 1)) != seal:
+        raise InvalidFileError("damaged: its bytes do not match the SHA-256 that it holds")
     return CheckedColumn(column=column, outcomes=outcomes, footer=footer, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+def _seal(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode()
 
 
 _BBOX = ("xmin", "ymin", "xmax", "ymax")

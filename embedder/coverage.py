@@ -49,8 +49,8 @@ def draw_coverage(run: Run, columns: Sequence[CheckedColumn]) -> bytes:
     )
     chips = sum(column.rows for column in columns)
     title = f"WorldCover {run.year}, {run.recipe.name}: {chips:,} embeddings in {len(columns):,} of {COLUMN_COUNT:,} columns"
-    if run.is_meaningless:
-        title += f"\n{run.weights} weights: these embeddings mean nothing"
+    if run.warning:
+        title += f"\n{run.warning}"
     figure.suptitle(title, fontsize=14, fontweight="bold")
     out = io.BytesIO()
     FigureCanvasAgg(figure)

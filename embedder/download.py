@@ -6,16 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 from urllib.parse import urlsplit
 
 import tenacity
 import urllib3
 
 from embedder.errors import ConfigurationError, TemporaryError, WeightsError
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes so far and, where it is known, their total."""
@@ -67,8 +64,13 @@ def check_readable(location: str) -> None:
 
 
 def without_secrets(url: str) -> str:
-    """A URL without password and query, fit for a message."""
-    parts = urlsplit(url)
+    """A URL without password and query, fit for a message; anything else as it is."""
+    if "://" not in url:
+        return url
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return f"{url.partition('://')[0]}://..."
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
@@ -118,7 +120,7 @@ def _http_body(url: str) -> Iterator[tuple[Body, int | None]]:
                 yield reply, int(length) if length else None
             finally:
                 reply.close()
-    except (urllib3.exceptions.LocationValueError, urllib3.exceptions.URLSchemeUnknown) as error:
+    except (ValueError, urllib3.exceptions.URLSchemeUnknown) as error:
         raise WeightsError(f"{shown} is no address; {GIVE}") from error
     except urllib3.exceptions.HTTPError as error:
         reason = getattr(error, "reason", None) or error
@@ -153,7 +155,8 @@ def _check_status(status: int, shown: str) -> None:
 
 @contextmanager
 def _s3_body(url: str) -> Iterator[tuple[Body, int | None]]:
-    from embedder.storage.s3_errors import s3_errors_at  # noqa: PLC0415 - imports boto3
+    from embedder.storage.s3_client import ONE_ATTEMPT, s3_client  # noqa: PLC0415 - imports boto3
+    from embedder.storage.s3_errors import s3_errors_at  # noqa: PLC0415
 
     parts = urlsplit(url)
     bucket, key = parts.netloc, parts.path.lstrip("/")
@@ -161,25 +164,13 @@ def _s3_body(url: str) -> Iterator[tuple[Body, int | None]]:
         raise WeightsError(f"{url} names no object; write s3://bucket/key")
     try:
         with s3_errors_at(url):
-            reply = _s3_client().get_object(Bucket=bucket, Key=key)
+            reply = s3_client(unsigned=None, retries=ONE_ATTEMPT).get_object(Bucket=bucket, Key=key)
             with closing(reply["Body"]) as body:
                 yield body, reply["ContentLength"]
     except ConfigurationError as error:
         raise WeightsError(f"weights {error}") from error
     except ValueError as error:
         raise WeightsError(f"{url}: {str(error).splitlines()[0]}; check bucket, key and the AWS settings") from error
-
-
-def _s3_client() -> "S3Client":
-    import boto3  # noqa: PLC0415
-    import botocore  # noqa: PLC0415
-    from botocore.config import Config  # noqa: PLC0415
-
-    session = boto3.Session()
-    config = Config(connect_timeout=10, read_timeout=60, retries={"total_max_attempts": 1})
-    if session.get_credentials() is None:
-        config = config.merge(Config(signature_version=botocore.UNSIGNED))  # Clay's bucket is public
-    return session.client("s3", config=config)
 
 
 def _copy(body: Body, file: BinaryIO, total: int | None, progress: Progress) -> None:

@@ -33,6 +33,10 @@ def run_local(
 ) -> LocalRun:
     """Plan, embed and finalize."""
     storage = open_storage(output)
+    if options.precision == "fp16":  # which a CPU refuses: it must not be recorded of a run that can't be
+        from embedder.encoder import resolve_device, resolve_precision  # noqa: PLC0415 - imports torch
+
+        resolve_precision(options.precision, resolve_device(device))
     run = plan(storage, options, progress)
     place = RunPlace(storage=storage, recipe=options.recipe, year=options.year)
     embedded = embed(place, run, options.columns, progress, force=force, device=device, columns_together=columns_together)

@@ -26,7 +26,7 @@ class Run:
     """Where the tiles are read: a URL, or a folder's absolute path."""
     inventory: Inventory
     weights: str
-    """Where plan took the checkpoint from."""
+    """Where plan took the checkpoint from; of a file with random weights, random:SEED."""
     checkpoint_sha256: str | None
     """Of the file at `weights`; None for random weights."""
     weights_sha256: str
@@ -55,9 +55,9 @@ class Run:
         return hashlib.sha256(json.dumps(self.config, sort_keys=True).encode()).hexdigest()
 
     @property
-    def is_meaningless(self) -> bool:
-        """Whether the weights are random, so that the embeddings mean nothing."""
-        return self.weights.startswith("random:")
+    def warning(self) -> str | None:
+        """What everyone who sees the embeddings must know."""
+        return f"the weights are {self.weights}: these embeddings mean nothing" if self.weights.startswith("random:") else None
 
     def differences(self, other: "Run") -> list[str]:
         """The fields in which the two configurations differ, each with both values."""

@@ -25,6 +25,8 @@ class SlimWeights:
     """Of the slim file."""
     source_sha256: str | None
     """Of the checkpoint that it was made from; None for random weights."""
+    seed: int | None
+    """Of random weights, also where they come from a file; None for weights that mean something."""
     size: int
     """Of the slim file, bytes."""
 
@@ -46,8 +48,8 @@ def slim(
             raise UsageError(f"{expected_sha256!r} is not a SHA-256: 64 hexadecimal digits")
     from embedder.models import checkpoint  # noqa: PLC0415 - imports torch
 
-    if out.is_dir():
-        raise UsageError(f"{out} is a folder: name the file to write in it")
+    if out.exists() and not out.is_file():
+        raise UsageError(f"{out} is there, and no ordinary file: name the file to write")
     out.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(out.parent) as folder:
         folder.mkdir()
@@ -60,10 +62,11 @@ def slim(
             try:
                 source_sha256 = verify_sha256(source, expected_sha256)
                 checkpoint.write_slim(source, made, recipe.model)
+                seed = checkpoint.seed_of(made)
             except WeightsError as error:  # a copy in the folder is gone when the message is read
                 raise WeightsError(str(error).replace(str(source), without_secrets(location))) from error
         made.replace(out)
-    return SlimWeights(path=out, sha256=sha256_of(out), source_sha256=source_sha256, size=out.stat().st_size)
+    return SlimWeights(path=out, sha256=sha256_of(out), source_sha256=source_sha256, seed=seed, size=out.stat().st_size)
 
 
 def random_seed(location: str) -> int | None:

@@ -45,8 +45,8 @@ def write_output(folder: Path, content: Content, *, year: int = 2020, recipe: st
         (place / name).write_bytes(data)
         columns[str(column)] = {"file": name, "rows": len(embeddings), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     manifest = {"config_digest": run.config_digest, "columns": columns}
-    if run.is_meaningless:
-        manifest["warning"] = "the weights are random: these embeddings mean nothing"
+    if run.warning:
+        manifest["warning"] = run.warning
     (place / "_manifest.json").write_text(json.dumps(manifest))
     return folder
 

@@ -29,6 +29,14 @@ class Fault(Enum):
 
 
 @dataclass(frozen=True)
+class Flipped:
+    """One bit of the reply's body is wrong."""
+
+    at: int
+    """The place of its byte."""
+
+
+@dataclass(frozen=True)
 class Refusal:
     """An answer in place of that of the server behind, which never sees the request."""
 
@@ -61,7 +69,7 @@ class Served:
 
 @dataclass
 class _Order:
-    fault: Fault | Refusal
+    fault: Fault | Flipped | Refusal
     method: str
     path: str
     times: int
@@ -80,11 +88,11 @@ class FaultyProxy:
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
-    def inject(self, fault: Fault | Refusal, *, method: str = "GET", path: str = "", times: int = 1) -> None:
+    def inject(self, fault: Fault | Flipped | Refusal, *, method: str = "GET", path: str = "", times: int = 1) -> None:
         """Break the next `times` requests of this method whose path contains `path`; orders apply in the order given."""
         self._orders.append(_Order(fault, method, path, times))
 
-    def take(self, method: str, path: str) -> Fault | Refusal | None:
+    def take(self, method: str, path: str) -> Fault | Flipped | Refusal | None:
         """The fault that is due for this request, if any; each is used up."""
         with self._lock:
             for order in self._orders:
@@ -131,6 +139,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if fault is Fault.FLIPPED_BYTE:
             reply = _flipped(reply)
+        if isinstance(fault, Flipped):
+            reply = reply[: fault.at] + bytes([reply[fault.at] ^ 1]) + reply[fault.at + 1 :]
         if fault is Fault.HALF_BODY:
             reply = reply[: len(reply) // 2]
             self.close_connection = True
@@ -171,4 +181,4 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _flipped(data: bytes) -> bytes:
-    return data[:-1] + bytes([data[-1] ^ 1])
+    return data[:-1] + bytes([data[-1] ^ 1]) if data else data

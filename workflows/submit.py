@@ -98,7 +98,8 @@ def _run_here(options: dict[str, Any], given: dict[str, Any]) -> None:
         if name in given:
             raise UsageError(f"--{name.replace('_', '-')} is for a cluster: leave it out, or --local")
     chosen = plan_options_of(**{name: options[name] for name in PLAN_OPTIONS})
-    output, together = options["output"] or "./output", options["columns_per_pod"]
+    output = "./output" if options["output"] is None else options["output"]
+    together = options["columns_per_pod"]
     if options["dry_run"]:
         click.echo(describe(chosen, together))
         click.echo(f"  output   {output}")

@@ -27,6 +27,7 @@ FORMAT = "worldcover-embeddings.encoder"
 FORMAT_VERSION = "1"
 ALIGNMENT = 64
 """Where the numbers of a slim file begin: a multiple of this, bytes."""
+GIVE = "give the .ckpt file that Clay publishes, or one made of it by `embedder weights`"
 ZIP_START, LEGACY_START = b"PK\x03\x04", b"\x80"
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -55,6 +56,15 @@ def read(path: Path, model: Model) -> dict[str, Tensor]:
     return {name: tensors[name] for name in expected}
 
 
+def seed_of(path: Path) -> int | None:
+    """The seed of a slim file's random weights; None for weights that mean something."""
+    if _start_of(path).startswith(ZIP_START):
+        return None
+    with safetensors.safe_open(path, framework="pt") as file:
+        seed = (file.metadata() or {}).get("seed")
+    return None if seed is None else int(seed)
+
+
 def random_weight(name: str, shape: tuple[int, ...], seed: int) -> Tensor:
     """Noise of 0.02 (about 1 for the scale of a norm), from the seed and the parameter's name alone."""
     noise = np.random.default_rng([seed, zlib.crc32(f"{PREFIX}{name}".encode())]).standard_normal(shape, dtype=np.float32)
@@ -66,13 +76,13 @@ def random_weight(name: str, shape: tuple[int, ...], seed: int) -> Tensor:
 def write_slim(checkpoint: Path, out: Path, model: Model) -> None:
     """Write the encoder of a checkpoint, or of a slim file, in slim form."""
     tensors = read(checkpoint, model)
-    _write(out, model, lambda name: _exact(tensors[name]))
+    _write(out, model, seed_of(checkpoint), lambda name: _exact(tensors[name]))
 
 
 def write_random(seed: int, out: Path, model: Model) -> None:
     """Write random weights in slim form."""
     shapes = shapes_of(model)
-    _write(out, model, lambda name: random_weight(name, shapes[name], seed))
+    _write(out, model, seed, lambda name: random_weight(name, shapes[name], seed))
 
 
 def load_encoder(path: Path, recipe: Recipe) -> ClayEncoder:
@@ -107,7 +117,7 @@ def _read_lightning(path: Path) -> dict[str, Tensor]:
         raise WeightsError(message) from error
     state = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
     if not isinstance(state, dict):
-        raise WeightsError(f"{path} has no state_dict, so it is no Lightning checkpoint; give the .ckpt file that Clay publishes")
+        raise WeightsError(f"{path} has no state_dict, so it is no Lightning checkpoint; {GIVE}")
     return {
         name.removeprefix(PREFIX): value
         for name, value in state.items()
@@ -126,7 +136,7 @@ def _read_safetensors(path: Path, start: bytes) -> dict[str, Tensor]:
     if start.startswith(LEGACY_START):
         raise WeightsError(f"{path} is a bare pickle, which could hold code; give a checkpoint saved by PyTorch 1.6 or later")
     if start[8:9] != b"{":
-        raise WeightsError(f"{path} is neither a PyTorch checkpoint nor a safetensors file: it starts with {start!r}")
+        raise WeightsError(f"{path} is neither a PyTorch checkpoint nor a safetensors file, as it starts with {start!r}; {GIVE}")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata: dict[str, str] = file.metadata() or {}
@@ -152,8 +162,9 @@ def _check_shapes(found: Shapes, expected: Shapes, model: Model, path: Path) -> 
         raise WeightsError(f"{path} seems to hold the weights of {best}, not of {model}: {advice}, or give the weights of {model}")
     name = wrong[0]
     if name not in found:
-        raise WeightsError(f"{path} lacks {PREFIX}{name} ({len(wrong)} of {len(expected)} tensors of {model} are missing or wrong)")
-    raise WeightsError(f"{path}: {PREFIX}{name} has shape {list(found[name])}, {model} needs {list(expected[name])}")
+        missing = f"{len(wrong)} of {len(expected)} tensors of {model} are missing or wrong"
+        raise WeightsError(f"{path} lacks {PREFIX}{name} ({missing}); {GIVE}")
+    raise WeightsError(f"{path}: {PREFIX}{name} has shape {list(found[name])}, {model} needs {list(expected[name])}; {GIVE}")
 
 
 def _fit(found: Shapes, expected: Shapes) -> float:
@@ -173,8 +184,9 @@ def _exact(tensor: Tensor) -> Tensor:
     return tensor.to(torch.float32).contiguous()
 
 
-def _write(out: Path, model: Model, tensor: Callable[[str], Tensor]) -> None:
-    header: dict[str, Any] = {"__metadata__": {"format": FORMAT, "model": model, "version": FORMAT_VERSION}}
+def _write(out: Path, model: Model, seed: int | None, tensor: Callable[[str], Tensor]) -> None:
+    made_up = {} if seed is None else {"seed": str(seed)}
+    header: dict[str, Any] = {"__metadata__": {"format": FORMAT, "model": model, **made_up, "version": FORMAT_VERSION}}
     shapes, end = shapes_of(model), 0
     for name, shape in shapes.items():
         start, end = end, end + 4 * int(np.prod(shape))

@@ -18,6 +18,8 @@ from embedder.recipes import BANDS
 
 BLOCK_SHAPE = (BLOCK_PIXELS, BLOCK_PIXELS, len(BANDS))
 """(y, x, band): pixel-interleaved."""
+LAYOUT = f"DEFLATE with predictor 2, PIXEL, blocks of {BLOCK_PIXELS} x {BLOCK_PIXELS}"
+"""Of the source's tiles, as `layout_of` says it."""
 BLOCK_BYTES = BLOCK_PIXELS * BLOCK_PIXELS * len(BANDS) * 2
 GAP_BYTES = 65_536
 """Blocks that lie closer together in the file are fetched in one request."""
@@ -39,11 +41,13 @@ class Block:
     """Counted in blocks, from the north."""
 
 
-def has_verifiable_blocks(dataset: DatasetReader) -> bool:
-    """Whether the file has the source's layout, which `inflate` knows."""
+def layout_of(dataset: DatasetReader) -> str:
+    """How the file keeps its pixels; `inflate` knows LAYOUT alone, and no other has the checksums."""
     structure = dataset.tags(ns="IMAGE_STRUCTURE")
-    layout = [structure.get(name) for name in ("COMPRESSION", "PREDICTOR", "INTERLEAVE")]
-    return layout == ["DEFLATE", "2", "PIXEL"] and set(dataset.block_shapes) == {BLOCK_SHAPE[:2]}
+    compression, interleave = (structure.get(name, "none") for name in ("COMPRESSION", "INTERLEAVE"))
+    predictor = structure.get("PREDICTOR", "1")  # as TIFF numbers none
+    sizes = sorted({f"{height} x {width}" for height, width in dataset.block_shapes})
+    return f"{compression} with predictor {predictor}, {interleave}, blocks of {'/'.join(sizes)}"
 
 
 def index_blocks(dataset: DatasetReader) -> dict[tuple[int, int], Block]:

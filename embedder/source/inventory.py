@@ -13,6 +13,7 @@ from embedder.errors import ConfigurationError, NotFoundError, SourceError, Temp
 from embedder.grid import Tile
 from embedder.source.retries import retrying
 from embedder.storage.base import os_errors_at
+from embedder.storage.folder import files_below
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -44,7 +45,7 @@ class Source(Protocol):
     """Where tiles are listed and read."""
 
     location: str
-    """As the user gave it; of a folder, its absolute path."""
+    """As the user gave it, without a slash at the end; of a folder, its absolute path."""
     is_folder: bool
 
     def gdal_path(self, key: str) -> str:
@@ -84,7 +85,9 @@ def check_unchanged(source: Source, key: str, file: TileFile) -> None:
     try:
         found = source.stat(key)
     except NotFoundError as error:
-        raise SourceError(f"{source.location}/{key} is gone: the source changed during the run: plan the run again") from error
+        raise SourceError(
+            f"{source.location}/{key} is gone: the source changed during the run: plan it again under another output"
+        ) from error
     if found.etag != file.etag:
         raise SourceError(
             f"{source.location}/{key} has ETag {found.etag}, the inventory has {file.etag}: "
@@ -96,7 +99,11 @@ def open_source(location: str) -> Source:
     """The source at an https or s3 address, or in a folder. Requests are never signed."""
     if "://" not in location:
         return FolderSource(location)
-    address = urlsplit(location.rstrip("/"))
+    location = location.rstrip("/")
+    try:
+        address = urlsplit(location)
+    except ValueError as error:
+        raise UsageError(f"source {location!r} is no address ({error}): write s3://bucket, https://host/bucket or a path") from error
     if "@" in address.netloc:
         raise UsageError("the source's address holds a user or a password: leave them out; the source is read without")
     if address.scheme == "s3" and address.netloc:
@@ -122,6 +129,8 @@ class FolderSource:
         self.location = str(self._root)
         if not self._root.is_dir():
             raise ConfigurationError(f"source {location} is not a folder: check --source")
+        if not location:
+            raise UsageError("the source is empty: write s3://bucket, https://host/bucket or a path")
 
     def gdal_path(self, key: str) -> str:
         """The file's path."""
@@ -129,16 +138,16 @@ class FolderSource:
 
     def list_files(self, prefix: str) -> Iterator[tuple[str, TileFile]]:
         """Files below a prefix."""
-        for path in sorted((self._root / prefix).rglob("*.tif")):
+        with os_errors_at(self.location):
+            paths = sorted(files_below(self._root / prefix))
+        for path in paths:
             key = path.relative_to(self._root).as_posix()
             yield key, self.stat(key)
 
     def stat(self, key: str) -> TileFile:
         """Size and time of the last change."""
-        try:
+        with os_errors_at(str(self._root / key)):
             found = (self._root / key).stat()
-        except FileNotFoundError as error:
-            raise NotFoundError(f"{self._root / key} does not exist") from error
         return TileFile(etag=f"{found.st_mtime_ns:x}-{found.st_size:x}", size=found.st_size)
 
     def read_range(self, key: str, file: TileFile, start: int, stop: int) -> bytes:
@@ -155,26 +164,21 @@ class BucketSource:
     is_folder = False
 
     def __init__(self, location: str, *, bucket: str, prefix: str, endpoint: str | None) -> None:
-        import boto3  # noqa: PLC0415 - a folder needs no boto3
-        from botocore import UNSIGNED  # noqa: PLC0415
-        from botocore.config import Config  # noqa: PLC0415
+        from embedder.storage.s3_client import ONE_ATTEMPT, s3_client  # noqa: PLC0415 - a folder needs no boto3
 
         self.location = location
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         is_amazon = endpoint is None or "amazonaws.com" in endpoint
-        scheme, host = (endpoint or AMAZON).split("://")
+        scheme, _, host = (endpoint or AMAZON).partition("://")
         self._base = f"{scheme}://{bucket}.{host}" if is_amazon else f"{scheme}://{host}/{bucket}"
-        config = Config(
-            signature_version=UNSIGNED,
-            connect_timeout=10,
-            read_timeout=60,
-            retries={"total_max_attempts": 1},  # `retrying` covers what boto3 does, and broken bodies too
+        self.client: S3Client = s3_client(
+            unsigned=True,
+            endpoint=endpoint or AMAZON,
+            region=_region(host),
+            retries=ONE_ATTEMPT,  # `retrying` covers what boto3 does, and broken bodies too
             max_pool_connections=32,
             s3={"addressing_style": "virtual" if is_amazon else "path"},
-        )
-        self.client: S3Client = boto3.session.Session().client(
-            "s3", endpoint_url=endpoint or AMAZON, region_name=_region(host), config=config
         )
 
     def gdal_path(self, key: str) -> str:

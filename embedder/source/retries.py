@@ -5,7 +5,7 @@ import threading
 import tenacity
 
 ATTEMPTS = 6
-"""Of one read, the first included; the waits between them add up to about half a minute."""
+"""Of one read, the first included; the waits between them add up to some 20 s."""
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 20
 JITTER_SECONDS = 1.0

@@ -4,26 +4,20 @@ import ctypes
 import os
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
-from typing import TypeVar
 
 import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.io import DatasetReader
-from rasterio.windows import Window as RasterWindow
 
 from embedder.errors import SourceError, TemporaryError
 from embedder.grid import BLOCK_PIXELS, NORTH, TILE_PIXELS, WEST, Tile, Window
 from embedder.recipes import BANDS
-from embedder.source.blocks import Block, DamagedBlockError, blocks_of, contiguous, has_verifiable_blocks, index_blocks, inflate
+from embedder.source.blocks import LAYOUT, Block, DamagedBlockError, blocks_of, contiguous, index_blocks, inflate, layout_of
 from embedder.source.inventory import Source, TileFile, check_unchanged
 from embedder.source.retries import retrying
-
-T = TypeVar("T")
 
 HEADER_BYTES = 32_768
 """Of the first request for a tile: enough for its header and the table of its blocks."""
@@ -53,7 +47,8 @@ def enter_gdal_env() -> None:
         # On a CPU the encoder's threads wait for each other: one that reading keeps from its core delays all.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), READING_NICENESS)
     _keep_freed_memory()
-    _thread.env = rasterio.Env(**GDAL_OPTIONS)
+    trusted = {"GDAL_CURL_CA_BUNDLE": bundle} if (bundle := os.environ.get("AWS_CA_BUNDLE")) else {}  # boto3's setting
+    _thread.env = rasterio.Env(**GDAL_OPTIONS, **trusted)
     _thread.env.__enter__()
 
 
@@ -74,35 +69,38 @@ class TileReader:
         self._source, self._key, self._tile, self._file, self._stop = source, key, tile, file, stop
         self._name = f"tile {tile.name} at {source.location}/{key}"
         self._opening = threading.Lock()
-        self._blocks: dict[tuple[int, int], Block] | None = None
+        self._blocks: dict[tuple[int, int], Block] = {}
 
     def read(self, window: Window) -> NDArray[np.uint16]:
         """Pixels of a window of this tile: (band, y, x), red, green, blue, NIR.
 
         Raises SourceError where the tile is damaged, has changed, or is not of the grid; TemporaryError where trouble outlasts the retries.
         """
-        with self._opening:
-            if self._blocks is None:
-                self._blocks = self._retry(self._index)
-        if not self._blocks:
-            return self._retry(partial(self._read_with_gdal, window))
-        pixels: NDArray[np.uint16] = np.zeros((len(BANDS), window.height, window.width), np.uint16)
-        for group in contiguous([self._blocks[place] for place in blocks_of(window)]):
-            self._retry(partial(self._read_blocks, group, window, pixels))
-        return pixels
-
-    def _retry(self, read: Callable[[], T]) -> T:
         try:
             # What arrives damaged over a network may be whole the next time; a file stays what it is.
-            return retrying(TemporaryError, *([] if self._source.is_folder else [DamagedBlockError]), stop=self._stop)(read)
+            worth_it = (TemporaryError,) if self._source.is_folder else (TemporaryError, DamagedBlockError)
+            return retrying(*worth_it, stop=self._stop)(self._read_once, window)
         except DamagedBlockError as error:
             raise SourceError(f"{self._name} is damaged: {error}: restore it, then run again") from error
 
+    def _read_once(self, window: Window) -> NDArray[np.uint16]:
+        with self._opening:
+            if not self._blocks:
+                self._blocks = self._index()
+            blocks = [self._blocks[place] for place in blocks_of(window)]
+        pixels: NDArray[np.uint16] = np.zeros((len(BANDS), window.height, window.width), np.uint16)
+        try:
+            for group in contiguous(blocks):
+                self._read_blocks(group, window, pixels)
+        except DamagedBlockError:
+            with self._opening:
+                self._blocks = {}  # or it was the index that arrived damaged
+            raise
+        return pixels
+
     def _index(self) -> dict[tuple[int, int], Block]:
-        """The tile's blocks; none where they are not of the source's layout, which GDAL then reads alone."""
         with self._open() as dataset:
-            is_little_endian = self._source.read_range(self._key, self._file, 0, 2) == b"II"
-            return index_blocks(dataset) if is_little_endian and has_verifiable_blocks(dataset) else {}
+            return index_blocks(dataset)
 
     def _read_blocks(self, group: list[Block], window: Window, pixels: NDArray[np.uint16]) -> None:
         """Fetch blocks that lie together in one request, and copy their part of the window."""
@@ -119,14 +117,6 @@ class TileReader:
             except DamagedBlockError as error:
                 raise DamagedBlockError(f"block x {block.x}, y {block.y}: {error}") from error
 
-    def _read_with_gdal(self, window: Window) -> NDArray[np.uint16]:
-        with self._open() as dataset:
-            try:
-                pixels: NDArray[np.uint16] = dataset.read(window=RasterWindow(window.x, window.y, window.width, window.height))
-            except rasterio.errors.RasterioError as error:
-                raise self._gdal_error(error) from error
-        return pixels
-
     def _open(self) -> DatasetReader:
         # The server itself refuses to mix two versions of a tile (412); of a folder the file is looked at.
         if self._source.is_folder:
@@ -139,7 +129,7 @@ class TileReader:
             raise self._gdal_error(error) from error
         try:
             self._check(dataset)
-        except SourceError:
+        except Exception:
             dataset.close()
             raise
         return dataset
@@ -147,12 +137,16 @@ class TileReader:
     def _check(self, dataset: DatasetReader) -> None:
         origin = Affine(1 / TILE_PIXELS, 0, WEST + self._tile.column, 0, -1 / TILE_PIXELS, NORTH - self._tile.row)
         epsg = dataset.crs.to_epsg() if dataset.crs else None
+        byte_order = self._source.read_range(self._key, self._file, 0, 2)  # of the numbers in the file: TIFF has both
+        if byte_order not in (b"II", b"MM"):
+            raise DamagedBlockError("it does not begin as a TIFF does")
         for what, found, expected in (
             ("size", f"{dataset.width} x {dataset.height}", f"{TILE_PIXELS} x {TILE_PIXELS}"),
             ("band count", dataset.count, len(BANDS)),
             ("dtype", "/".join(sorted(set(dataset.dtypes))), "uint16"),
             ("CRS", f"EPSG:{epsg}", "EPSG:4326"),
             ("transform", dataset.transform, origin),
+            ("layout", f"{layout_of(dataset)}, {byte_order.decode()}", f"{LAYOUT}, II"),
         ):
             same = dataset.transform.almost_equals(origin, precision=1e-9) if what == "transform" else found == expected
             if not same:
@@ -168,7 +162,7 @@ class TileReader:
         while error.__cause__ or error.__context__:  # GDAL's own reason stands at the end
             error = error.__cause__ or error.__context__ or error
         reason = _one_line(error)
-        if any(sign in reason for sign in ("HTTP", "connect", "timed out")):
+        if any(sign in reason for sign in ("HTTP", "CURL", "connect", "timed out")):
             return TemporaryError(f"{self._name}: {reason}: try again later")
         return DamagedBlockError(reason)
 

@@ -65,7 +65,7 @@ def check_all(place: RunPlace, run: Run, required: Sequence[int], progress: Prog
             problems.setdefault("missing", []).append(str(column))
         else:
             problems.setdefault("invalid", []).append(f"{column} ({found})")
-    if unexpected := unexpected_files(place, run, required):
+    if unexpected := unexpected_files(place, required):
         problems["unexpected"] = unexpected
     if problems:
         named = "; ".join(f"{len(names)} {what}: {_some(names, what)}" for what, names in problems.items())
@@ -74,11 +74,13 @@ def check_all(place: RunPlace, run: Run, required: Sequence[int], progress: Prog
     return checked
 
 
-def unexpected_files(place: RunPlace, run: Run, required: Sequence[int]) -> list[str]:
+def unexpected_files(place: RunPlace, required: Sequence[int]) -> list[str]:
     """Names of the files that no plan for this output has announced."""
-    known = {place.column_key(column) for column in {*run.columns, *required}}
+    keys = [listed.key for listed in place.storage.list(place.prefix)]
+    planned = place.load().columns  # read after the listing: another run may have added columns, and written them, since this one began
+    known = {place.column_key(column) for column in {*planned, *required}}
     known |= {place.record_key, place.manifest_key, place.coverage_key}
-    return [listed.key.removeprefix(place.prefix) for listed in place.storage.list(place.prefix) if listed.key not in known]
+    return [key.removeprefix(place.prefix) for key in keys if key not in known]
 
 
 def read_manifest(place: RunPlace, run: Run) -> Published:
@@ -121,8 +123,8 @@ def make_manifest(place: RunPlace, run: Run, checked: Sequence[CheckedColumn]) -
             for column in checked
         },
     }
-    if run.is_meaningless:
-        manifest["warning"] = f"the weights are {run.weights}: these embeddings mean nothing"
+    if run.warning:
+        manifest["warning"] = run.warning
     return manifest
 
 

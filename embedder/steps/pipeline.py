@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from embedder import column_file
 from embedder.ahead import ahead
 from embedder.column_file import CheckedColumn
-from embedder.errors import ConfigurationError, ConflictError, NonFiniteError, SourceError
+from embedder.errors import ConfigurationError, ConflictError, InvalidFileError, NonFiniteError, SourceError
 from embedder.grid import chips_in_column
 from embedder.progress import Progress
 from embedder.recipes import BANDS
@@ -159,7 +159,10 @@ class Pipeline:
         embeddings = np.array(done.embeddings, np.float32).reshape(-1, self.run.recipe.width)
         used = (self.encoder.device, self.encoder.precision) if len(embeddings) else (None, None)
         data = column_file.write(self.run, column, "".join(done.outcomes), embeddings, device=used[0], precision=used[1])
-        checked = column_file.check(data, self.run, column)
+        try:
+            checked = column_file.check(data, self.run, column)
+        except InvalidFileError as error:
+            raise ConfigurationError(f"column {column} as embedded has a {error}: check the weights") from error
         try:
             self.place.storage.put(self.place.column_key(column), data, replaces=self.versions[column])
         except ConflictError:

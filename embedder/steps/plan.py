@@ -1,7 +1,7 @@
 """Plan: what can be checked once is checked here, before anything costs money; then the run is recorded."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -54,9 +54,16 @@ def plan(storage: Storage, options: PlanOptions, progress: Progress) -> Run:
     if recorded:
         place.merge(run, recorded)  # before a checkpoint of gigabytes is fetched
     if not (recorded and _has_weights(place, recorded, options)):
-        slim_weights = _put_weights(place, options, progress)
-        run = replace(run, checkpoint_sha256=slim_weights.source_sha256, weights_sha256=slim_weights.sha256)
-    return place.record(run)
+        with _slimmed(options, progress) as made:
+            weights = run.weights if made.seed is None else f"random:{made.seed}"  # whatever the file is called
+            run = replace(run, weights=weights, checkpoint_sha256=made.source_sha256, weights_sha256=made.sha256)
+            if recorded:
+                place.merge(run, recorded)  # before another run's weights are stored
+            _put_weights(place, made)
+    run = place.record(run)
+    if run.warning:
+        progress.say(f"NOTE: {run.warning}")
+    return run
 
 
 def _has_weights(place: RunPlace, recorded: Run, options: PlanOptions) -> bool:
@@ -70,20 +77,24 @@ def _has_weights(place: RunPlace, recorded: Run, options: PlanOptions) -> bool:
     return not is_local or (path.is_file() and sha256_of(path) == recorded.checkpoint_sha256)
 
 
-def _put_weights(place: RunPlace, options: PlanOptions, progress: Progress) -> SlimWeights:
-    """Fetch and verify the checkpoint, and put its encoder below the output."""
+@contextmanager
+def _slimmed(options: PlanOptions, progress: Progress) -> Iterator[SlimWeights]:
+    """The checkpoint's encoder, fetched and verified, in a folder that goes in the end."""
     progress.say(f"reading the weights: {without_secrets(options.weights)}")
     with scratch_folder() as scratch, os_errors_at(f"temporary files in {scratch.parent} (TMPDIR)"), progress.download() as report:
-        made = slim(
+        yield slim(
             options.weights,
             scratch / "slim.safetensors",
             options.recipe,
             expected_sha256=options.weights_sha256,
             progress=report,
         )
-        key = place.weights_key(made.sha256)
-        stored = next((listed for listed in place.storage.list(key) if listed.key == key), None)
-        if stored is None or stored.size != made.size:
-            with suppress(ConflictError):  # another plan has just put the same bytes
-                place.storage.put(key, made.path, replaces=stored.version if stored else None)
-    return made
+
+
+def _put_weights(place: RunPlace, made: SlimWeights) -> None:
+    """Put them below the output, where they are not yet."""
+    key = place.weights_key(made.sha256)
+    stored = next((listed for listed in place.storage.list(key) if listed.key == key), None)
+    if stored is None or stored.size != made.size:
+        with suppress(ConflictError):  # another plan has just put the same bytes
+            place.storage.put(key, made.path, replaces=stored.version if stored else None)

@@ -34,7 +34,7 @@ def status(place: RunPlace, run: Run, columns: Sequence[int], progress: Progress
         done=[file.column for file in done],
         missing=[column for column, file in found.items() if file is None],
         invalid={column: str(file) for column, file in found.items() if isinstance(file, Exception)},
-        unexpected=unexpected_files(place, run, columns),
+        unexpected=unexpected_files(place, columns),
         published=sorted(read_manifest(place, run).columns),
         chips={name: sum(file.outcomes.count(letter) for file in done) for letter, name in OUTCOMES.items()},
     )

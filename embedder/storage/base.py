@@ -93,7 +93,7 @@ def os_errors_at(place: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise NotFoundError(f"{place} does not exist") from error
+        raise NotFoundError(f"{place} does not exist: check the path") from error
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise ConfigurationError(f"no space left for {place}: free some, and run again; finished columns are kept") from error

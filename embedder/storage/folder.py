@@ -34,7 +34,7 @@ class FolderStorage(Storage):
         """The files whose key starts with `prefix`, without hidden ones; nothing where there is no such folder."""
         above = prefix.rpartition("/")[0]
         with os_errors_at(self.where(above)):
-            keys = [path.relative_to(self.root).as_posix() for path in _files(self._path(above) if above else self.root)]
+            keys = [path.relative_to(self.root).as_posix() for path in files_below(self._path(above) if above else self.root)]
         for key in sorted(key for key in keys if key.startswith(prefix)):
             try:
                 with os_errors_at(self.where(key)):
@@ -79,8 +79,8 @@ def _version(status: os.stat_result) -> str:
     return f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}"
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """All files below, without hidden ones and those in hidden folders."""
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files below, without hidden ones and those in hidden folders; OSError where a folder cannot be read."""
 
     def fail(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):

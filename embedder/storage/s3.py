@@ -2,32 +2,26 @@
 
 import base64
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import boto3
 from boto3.s3.transfer import TransferConfig
-from botocore.config import Config
 from botocore.exceptions import ClientError, FlexibleChecksumError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
 from embedder.errors import ConfigurationError, ConflictError, TemporaryError
 from embedder.storage.base import ANY, Listed, Storage, Stored, check_key, opened, os_errors_at
+from embedder.storage.s3_client import s3_client
 from embedder.storage.s3_errors import NOT_FOUND, REFUSED_FOR_NOW, code_of, s3_errors_at
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import PutObjectRequestTypeDef
 
 ATTEMPTS = 5
 """Of each request, the first included."""
-CONNECT_TIMEOUT_S = 10
-READ_TIMEOUT_S = 60
-"""Silence after which a reply is given up."""
 RETRY_LIMIT_S = 300
 """Time after which nothing is tried again."""
 BACKOFF = wait_random_exponential(multiplier=0.5, max=20)
@@ -53,8 +47,7 @@ class S3Storage(Storage):
         self.bucket = bucket
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
         self._root = f"{prefix}/" if prefix else ""
-        with s3_errors_at(self.url):
-            self._client = _client()
+        self._client = s3_client(retries={"mode": "standard", "total_max_attempts": ATTEMPTS}, max_pool_connections=CONNECTIONS)
 
     def get(self, key: str) -> Stored:
         """The whole object, its checksum verified where the server keeps one."""
@@ -137,20 +130,6 @@ class S3Storage(Storage):
 
     def _key(self, key: str) -> str:
         return self._root + check_key(key)
-
-
-def _client() -> "S3Client":
-    config = Config(
-        connect_timeout=CONNECT_TIMEOUT_S,
-        read_timeout=READ_TIMEOUT_S,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-        max_pool_connections=CONNECTIONS,
-    )
-    try:
-        # boto3 itself reads AWS_DEFAULT_REGION alone.
-        return boto3.Session(region_name=os.environ.get("AWS_REGION")).client("s3", config=config)
-    except ValueError:  # its text may show what stands before an address's @
-        raise ConfigurationError("AWS_ENDPOINT_URL_S3 or AWS_REGION is not valid: give http(s)://host:port, and a region's name") from None
 
 
 def _retrying(worth_it: Callable[[BaseException], bool]) -> Retrying:

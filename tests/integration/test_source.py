@@ -1,7 +1,10 @@
 """Reading the source: against rasterio's own reads, and against a server that fails in every way it can."""
 
+import errno
+import os
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,10 +18,10 @@ from numpy.typing import NDArray
 
 from embedder.errors import ConfigurationError, EmbedderError, SourceError, TemporaryError, UsageError
 from embedder.grid import Chip, Tile, Window, bounds_of, column_chips
-from embedder.source import retries
+from embedder.source import retries, tiles
 from embedder.source.inventory import PUBLIC_SOURCE, BucketSource, Inventory, Source, list_tiles, open_source
 from embedder.source.strip import ChipRead, read_strip
-from tests.faults import Fault, FaultyProxy, Refusal
+from tests.faults import Fault, FaultyProxy, Flipped, Refusal
 from tests.s3_server import PUBLIC_BUCKET, S3Server
 from tests.tiles import REAL, REAL_TILE, write_tile
 
@@ -101,20 +104,6 @@ def test_the_real_tile_has_twelve_complete_chips() -> None:
             np.testing.assert_array_equal(pixels, dataset.read(window=window))
 
 
-@pytest.mark.parametrize(
-    "profile", [{"compress": "lzw"}, {"blockxsize": 512, "blockysize": 512}, {"interleave": "band"}, {"ENDIANNESS": "BIG"}], ids=str
-)
-def test_a_tile_of_another_layout_is_read_by_gdal(tmp_path: Path, profile: dict[str, Any]) -> None:
-    tile = Tile.from_name("N49W125")
-    path = write_tile(tmp_path, tile, Window(x=3_000, y=0, width=1_200, height=1_200), **profile)
-    embedded = [chip for chip in read(open_source(str(tmp_path)), [6, 7]) if chip.outcome == "e"]
-    assert [chip.chip.id for chip in embedded] == ["c0006r0000", "c0007r0000", "c0006r0001", "c0007r0001"]
-    with rasterio.open(path) as dataset:
-        for chip in embedded:
-            window = chip.chip.window
-            np.testing.assert_array_equal(chip.pixels, dataset.read(window=((window.y, window.y + 512), (window.x, window.x + 512))))
-
-
 # The listing
 
 
@@ -171,6 +160,28 @@ def test_requests_go_to_the_address_without_a_signature(
     assert source.gdal_path("rgbnir/tile.tif") == f"/vsicurl/{address}rgbnir/tile.tif"
 
 
+def test_a_slash_at_the_end_makes_no_other_source() -> None:
+    assert open_source(f"{PUBLIC_SOURCE}/").location == PUBLIC_SOURCE
+
+
+@pytest.mark.parametrize(("name", "value"), [("AWS_ENDPOINT_URL_S3", "localhost:9000"), ("AWS_PROFILE", "no-such-profile")])
+def test_settings_that_cannot_be_used_end_with_78(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=f"{name}|{value}"):
+        open_source("s3://bucket")
+
+
+def test_gdal_trusts_what_boto3_trusts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/etc/own-ca.pem")
+
+    def trusted() -> object:
+        tiles.enter_gdal_env()
+        return rasterio.env.getenv()["GDAL_CURL_CA_BUNDLE"]
+
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(trusted).result() == "/etc/own-ca.pem"
+
+
 def test_an_address_with_a_password_is_refused_and_not_repeated() -> None:
     with pytest.raises(UsageError) as failure:
         open_source("https://user:hunter2@host/bucket")
@@ -188,6 +199,23 @@ def test_listing_refuses_when_the_bucket_cannot_be_listed(s3: S3Server, bucket_n
         list_tiles(open_source(f"{s3.endpoint}/{bucket_name}"), YEAR)
     assert failure.value.exit_code == 78
     assert "--source" in str(failure.value)
+
+
+def test_a_linked_folder_is_listed(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "rgbnir").symlink_to(folder / "rgbnir")
+    assert list_tiles(open_source(str(tmp_path)), YEAR) == list_tiles(open_source(str(folder)), YEAR)
+
+
+def test_a_folder_that_may_not_be_read_is_no_folder_without_tiles(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(path: Path) -> object:  # injected, as root, whom tests may run as, is denied nothing
+        if str(path).endswith("N48"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scan(path)
+
+    scan = os.scandir
+    monkeypatch.setattr(os, "scandir", deny)
+    with pytest.raises(ConfigurationError, match="Permission denied"):
+        list_tiles(open_source(str(folder)), YEAR)
 
 
 def test_listing_refuses_an_empty_source(tmp_path: Path) -> None:
@@ -221,6 +249,19 @@ def uploaded(s3: S3Server, folder: Path) -> str:
 @pytest.fixture
 def remote(proxy: FaultyProxy, uploaded: str) -> Source:
     return open_source(f"{proxy.url}/{uploaded}")
+
+
+def test_pixels_are_right_when_the_table_of_blocks_arrives_damaged_once(folder: Path, remote: Source, proxy: FaultyProxy) -> None:
+    path = folder / Tile.from_name("N49W125").key(YEAR)
+    with rasterio.open(path) as dataset:
+        offset = int(dataset.get_tag_item("BLOCK_OFFSET_11_11", "TIFF", bidx=1))
+    entry = path.read_bytes().index(offset.to_bytes(4, "little"))
+    assert entry < 32_768, "in the first request's reply"
+    proxy.inject(Flipped(at=entry), path=Tile.from_name("N49W125").key(YEAR))
+    embedded = [chip for chip in read(remote, [22]) if chip.outcome == "e"]
+    assert embedded
+    for chip in embedded:
+        np.testing.assert_array_equal(chip.pixels, oracle(folder, chip.chip))
 
 
 FAULTS = [Fault.HALF_BODY, Fault.FLIPPED_BYTE, Fault.LOST_REPLY, Refusal(503, "SlowDown"), Refusal(500, "InternalError"), Refusal(429)]
@@ -340,6 +381,11 @@ def test_a_tile_cut_short_is_an_error(tmp_path: Path, s3: S3Server, uploaded: st
         ({"count": 3}, "band count is 3, expected 4"),
         ({"dtype": "int16"}, "dtype is int16, expected uint16"),
         ({"crs": "EPSG:3857"}, "CRS is EPSG:3857, expected EPSG:4326"),
+        ({"compress": "lzw"}, "layout is LZW with predictor 2, PIXEL, .* expected DEFLATE with predictor 2, PIXEL"),
+        ({"predictor": 1}, "layout is DEFLATE with predictor 1"),
+        ({"blockxsize": 512, "blockysize": 512}, "layout is DEFLATE .* blocks of 512 x 512, II, expected .* blocks of 1024 x 1024, II"),
+        ({"interleave": "band"}, "layout is DEFLATE with predictor 2, BAND"),
+        ({"ENDIANNESS": "BIG"}, "layout is .*, MM, expected .*, II"),
         ({"transform": rasterio.transform.from_origin(-100, 35.5, 1 / 12_000, 1 / 12_000)}, "transform is .* expected"),
     ],
 )

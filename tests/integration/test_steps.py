@@ -5,7 +5,6 @@ import json
 import os
 import pickle
 import shutil
-import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from embedder.column_file import check
 from embedder.encoder import Encoder, resolve_precision
 from embedder.errors import ConfigurationError, EmbedderError, SourceError, TemporaryError
 from embedder.grid import Chip, Tile, Window
+from embedder.local import run_local
 from embedder.models import checkpoint
 from embedder.models.transformer import Transformer
 from embedder.progress import Progress
@@ -43,6 +43,7 @@ from embedder.steps.status import status
 from embedder.storage import ANY, Storage, open_storage, s3
 from embedder.storage.folder import FolderStorage
 from embedder.storage.s3 import S3Storage
+from tests.disks import mounted
 from tests.faults import Fault, FaultyProxy, Refusal
 from tests.jobs import CHIPS, TILE, TINY, plan_options, run_job, write_source
 from tests.s3_server import PUBLIC_BUCKET, READER, S3Server, aws_environment
@@ -50,7 +51,6 @@ from tests.tiles import REAL, REAL_TILE, write_tile
 
 COLUMNS = [5, 6, 7, 8]
 needs_real_tile = pytest.mark.skipif(not REAL.exists(), reason="the real tile is not on this machine")
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system")
 
 
 @pytest.fixture(scope="session")
@@ -686,7 +686,7 @@ BAD_WEIGHTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "hostile": (write_hostile, "holds code, which is not run"),
     "bare pickle": (lambda path: path.write_bytes(pickle.dumps({"a": 1})), "bare pickle"),
     "folder": (lambda path: path.mkdir(), "is a folder"),
-    "other model": (lambda path: torch.save({"state_dict": v15_keys()}, path), "seems to hold the weights of clay-v0.1"),
+    "other model": (lambda path: torch.save({"state_dict": v01_keys()}, path), "seems to hold the weights of clay-v0.1"),
     "nothing": (lambda _: None, "no such file"),
 }
 
@@ -696,7 +696,7 @@ def tiny_checkpoint(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def v15_keys() -> dict[str, torch.Tensor]:
+def v01_keys() -> dict[str, torch.Tensor]:
     shapes = checkpoint.shapes_of("clay-v0.1")
     return {f"model.encoder.{name}": torch.zeros(1).expand(shape) for name, shape in shapes.items()}
 
@@ -756,7 +756,22 @@ def test_planning_refuses_when_the_output_holds_another_run(
     with pytest.raises(ConfigurationError, match=f"holds another run, which differs in {named}.*: use another --output") as failure:
         plan(open_storage(str(planned_and_embedded)), plan_options(source, [6], **change), Progress())
     assert failure.value.exit_code == 78
-    assert versions(place_of(planned_and_embedded)).items() >= before.items()
+    assert versions(place_of(planned_and_embedded)) == before
+
+
+def test_a_precision_that_the_cpu_lacks_is_not_recorded(source: Path, output: str) -> None:
+    with pytest.raises(ConfigurationError, match="fp16 needs a GPU"):
+        run_local(output, plan_options(source, [6], precision="fp16"), Progress(), device="cpu")
+    assert not Path(output).exists()
+
+
+def test_the_warning_stays_when_random_weights_come_from_a_file(
+    source: Path, output: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint.write_random(7, tmp_path / "mine.safetensors", TINY.model)
+    run = plan(open_storage(output), plan_options(source, [6], weights=str(tmp_path / "mine.safetensors")), Progress())
+    assert run.weights == "random:7"
+    assert "NOTE: the weights are random:7: these embeddings mean nothing" in capsys.readouterr().err
 
 
 def test_the_record_has_all_columns_when_two_plan_at_once(source: Path, output: str) -> None:
@@ -823,16 +838,6 @@ def test_planning_ends_with_75_when_the_endpoint_does_not_answer(
     assert failure.value.exit_code == 75
 
 
-@contextmanager
-def small_disk(folder: Path, options: str) -> Iterator[Path]:
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)  # noqa: S603, S607
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)  # noqa: S603, S607
-
-
 def fill(path: Path) -> None:
     """Take all the space that is left."""
     with path.open("wb", buffering=0) as file, suppress(OSError):
@@ -840,15 +845,14 @@ def fill(path: Path) -> None:
             file.write(b"x" * 4096)
 
 
-@needs_root
 def test_planning_ends_with_78_when_the_output_is_read_only(source: Path, tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk", "ro") as disk, pytest.raises(ConfigurationError, match="disk is no folder that this user may"):
-        plan(open_storage(str(disk / "output")), plan_options(source, [6]), Progress())
+    with mounted(tmp_path / "disk", "ro"), pytest.raises(ConfigurationError, match="disk is no folder that this user may"):
+        plan(open_storage(str(tmp_path / "disk" / "output")), plan_options(source, [6]), Progress())
 
 
-@needs_root
 def test_embedding_goes_on_when_a_full_disk_has_room_again(source: Path, tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk", "size=64m") as disk:
+    disk = tmp_path / "disk"
+    with mounted(disk, "size=64m"):
         place = place_of(disk / "output")
         plan(place.storage, plan_options(source, COLUMNS), Progress())
         fill(disk / "filler")
@@ -859,11 +863,11 @@ def test_embedding_goes_on_when_a_full_disk_has_room_again(source: Path, tmp_pat
         assert finalize_columns(place, COLUMNS)["chips"]["embedded"] == 4
 
 
-@needs_root
 def test_planning_ends_with_78_when_there_is_no_room_for_the_weights(
     source: Path, output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with small_disk(tmp_path / "disk", "size=1m") as disk:
+    disk = tmp_path / "disk"
+    with mounted(disk, "size=1m"):
         with pytest.raises(ConfigurationError, match=r"no space left for .*_weights/.*safetensors"):
             plan(open_storage(str(disk / "output")), plan_options(source, [6]), Progress())
         assert not [path for path in disk.rglob("*") if path.is_file()]
@@ -882,6 +886,13 @@ def test_planning_ends_with_78_when_the_output_is_a_file(source: Path, tmp_path:
 
 
 # Status
+
+
+def test_what_another_run_of_the_same_year_writes_meanwhile_is_not_unexpected(embedded: RunPlace, source: Path) -> None:
+    run = embedded.load()
+    plan(embedded.storage, plan_options(source, [9]), Progress())
+    embed_columns(embedded, [9])
+    assert list(finalize(embedded, run, COLUMNS, Progress())["columns"]) == [str(column) for column in COLUMNS]
 
 
 def test_status_counts_what_is_done_missing_invalid_unexpected_and_published(embedded: RunPlace) -> None:

@@ -13,7 +13,7 @@ import pytest
 from tenacity import wait_none
 
 from embedder.errors import ConfigurationError, ConflictError, NotFoundError, TemporaryError
-from embedder.storage import ANY, Storage, open_storage
+from embedder.storage import ANY, Storage, open_storage, s3_client
 from embedder.storage import s3 as s3_module
 from tests.faults import Fault, FaultyProxy, Refusal
 from tests.s3_server import PUBLIC_BUCKET, READER, S3Server, aws_environment
@@ -193,7 +193,7 @@ class TestFaultsOfGet:
     def test_another_attempt_is_advised_when_the_server_hangs(
         self, faulty_bucket: str, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(s3_module, "READ_TIMEOUT_S", 0.2)
+        monkeypatch.setattr(s3_client, "READ_TIMEOUT_S", 0.2)
         monkeypatch.setattr(s3_module, "ATTEMPTS", 2)
         storage = open_storage(f"s3://{faulty_bucket}")
         storage.put("k", b"data")

@@ -6,9 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Barrier
 
@@ -17,6 +15,7 @@ import pytest
 from embedder.errors import ConfigurationError, ConflictError, NotFoundError, TemporaryError, UsageError
 from embedder.storage import ANY, Storage, open_storage
 from embedder.storage.folder import FolderStorage
+from tests.disks import mounted
 
 FULL_DISK_BYTES = 64 * 1024
 
@@ -24,22 +23,6 @@ FULL_DISK_BYTES = 64 * 1024
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
     return open_storage(str(tmp_path / "out"))
-
-
-@contextmanager
-def mounted(folder: Path, options: str) -> Iterator[None]:
-    """A tiny file system of its own; skips the test where that takes rights that it lacks."""
-    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    try:
-        done = subprocess.run(mount, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
-    except FileNotFoundError:
-        pytest.skip("there is no mount command here")
-    if done.returncode:
-        pytest.skip(f"only root may mount a file system: {done.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)  # noqa: S603, S607 - our own command
 
 
 def python(code: str, *arguments: Path) -> "subprocess.Popen[bytes]":

@@ -151,8 +151,16 @@ def test_nothing_is_left_when_slimming_fails(tmp_path: Path) -> None:
 
 def test_random_weights_are_the_golden_ones_when_the_seed_is_0(tiny_ckpt: Path, tmp_path: Path) -> None:
     random, golden = slim("random:0", tmp_path / "random", TINY), slim(str(tiny_ckpt), tmp_path / "golden", TINY)
-    assert random.path.read_bytes() == golden.path.read_bytes()
-    assert random.source_sha256 is None
+    ours, theirs = safetensors.torch.load_file(random.path), safetensors.torch.load_file(golden.path)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert (random.source_sha256, random.seed, golden.seed) == (None, 0, None)
+
+
+def test_random_weights_are_told_from_others_when_they_come_from_a_file(tmp_path: Path) -> None:
+    random = slim("random:7", tmp_path / "random.safetensors", TINY)
+    again = slim(str(random.path), tmp_path / "again.safetensors", TINY)
+    assert (again.seed, again.sha256) == (7, random.sha256)
 
 
 def test_random_weights_differ_when_the_seed_does(tmp_path: Path) -> None:
@@ -228,7 +236,7 @@ def test_refused_when_the_path_is_a_folder_or_nothing(tmp_path: Path) -> None:
 
 
 def test_refused_when_the_slim_path_is_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is a folder"):
+    with pytest.raises(UsageError, match="no ordinary file"):
         slim("random:0", tmp_path, TINY)
 
 
