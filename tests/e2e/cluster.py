@@ -163,22 +163,22 @@ class Cluster:
         return [pod for pod in pods if f".{step}" in pod["metadata"]["annotations"]["workflows.argoproj.io/node-name"]]
 
     def embedding_pod(self, workflow: str) -> str:
-        """The name of a pod that has embedded some chips and still runs."""
+        """The name of a pod that has embedded some of its chips."""
 
         def embedding() -> str | None:
             for pod in self.pods(workflow, "embed"):
                 name: str = pod["metadata"]["name"]
-                if pod["status"]["phase"] == "Running" and self.chips_done(name):
+                if pod["status"]["phase"] == "Running" and self.is_embedding(name):
                     return name
             return None
 
         return self.until("a pod to embed", embedding)
 
-    def chips_done(self, pod: str) -> int:
-        """Chips that a pod has read and embedded, as it tells Argo's executor; 0 where it does not run yet, or no longer."""
+    def is_embedding(self, pod: str) -> bool:
+        """Whether a pod tells Argo's executor that it has read and embedded some of its chips, and not all."""
         progress = self.run("kubectl", "--namespace", self.namespace, "exec", pod, "--container", "main", "--", *SHOW_PROGRESS)
-        done = progress.stdout.partition("/")[0]
-        return int(done) if done.isdigit() else 0
+        done, _, total = progress.stdout.strip().partition("/")
+        return done.isdigit() and 0 < int(done) < int(total)
 
     def until(self, what: str, look: Callable[[], Found | None], limit_s: float = RUN_LIMIT_S) -> Found:
         """What `look` returns once that is something; AssertionError where it takes too long."""

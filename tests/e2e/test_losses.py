@@ -42,6 +42,8 @@ def test_the_run_is_complete_and_nothing_is_written_twice_when_a_pod_is_deleted(
 def test_argo_shows_the_chips_of_a_pod_while_it_embeds(cluster: Cluster, published: Published) -> None:
     output = published.output.copy(planned_only=True)
     together = format_columns(published.with_chips)
+    # Argo's executor reports once a minute.
+    cluster.helm("upgrade", str(ROOT / "helm"), "--reuse-values", "--set", "embed.resources.limits.cpu=100m")
     name = cluster.start(output, *published.options, "--columns", together, "--columns-per-pod", str(len(published.with_chips)))
 
     def shown() -> tuple[int, int] | None:
@@ -52,7 +54,10 @@ def test_argo_shows_the_chips_of_a_pod_while_it_embeds(cluster: Cluster, publish
                 return done, total
         return None
 
-    done, total = cluster.until("Argo to show chips", shown)
+    try:
+        done, total = cluster.until("Argo to show chips", shown)
+    finally:
+        cluster.helm("rollback")
     assert done < total
     assert cluster.finished(name).phase == "Succeeded"
 
