@@ -28,6 +28,27 @@ expect.set_options(timeout=PATIENCE_MS)
 
 LOADED = "images => images.length > 0 && images.every(image => image.complete && image.naturalWidth === 256)"
 
+CROPPED = """images => images.filter(({ width, height, naturalWidth, naturalHeight }) =>
+    Math.abs(width * naturalHeight / (height * naturalWidth) - 1) > 0.01).map(image => image.src)"""
+COVERED = """(one, others) => {
+    const box = one.getBoundingClientRect();
+    const meets = other => box.left < other.right && other.left < box.right && box.top < other.bottom && other.top < box.bottom;
+    return [...document.querySelectorAll(others)].filter(other => meets(other.getBoundingClientRect())).map(other => other.outerHTML);
+}"""
+UNDER_A_MERIDIAN = """x => {
+    const map = document.getElementById('map').map;
+    const step = 10 ** Math.floor(Math.log10(map.getBounds().getEast() - map.getBounds().getWest()));
+    const { lng } = map.unproject([x - map.getContainer().getBoundingClientRect().left, 0]);
+    map.jumpTo({ center: [map.getCenter().lng + Math.round(lng / step) * step - lng, map.getCenter().lat] });
+}"""
+BADGES_AT = """place => {
+    const map = document.getElementById('map').map;
+    const { x, y } = map.project(place);
+    const layers = map.getStyle().layers.filter(layer => layer.type === 'symbol').map(layer => layer.id);
+    const around = [[-8, -8], [8, 8]].map(([right, down]) => [x + right, y + down]);
+    return around.every(corner => map.queryRenderedFeatures(corner, { layers }).some(badge => badge.properties.badge === 'query'));
+}"""
+
 
 @pytest.fixture(scope="package")
 def chips(explorer: Explorer) -> list[Chip]:
@@ -327,3 +348,26 @@ def test_a_narrow_page_fits_and_every_control_has_a_name(page: Page, site: str, 
         "all => all.filter(one => !(one.textContent.trim() || one.ariaLabel || one.title || one.labels?.length)).map(one => one.outerHTML)"
     )
     assert page.locator("button, a, input, select").evaluate_all(nameless) == []
+    expect(hits(page).first.locator(".photo")).to_be_in_viewport(ratio=0.5)
+
+
+@pytest.mark.parametrize("width", [390, 1024])
+def test_nothing_on_the_map_covers_anything_else(page: Page, site: str, chips: list[Chip], width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    open_page(page, f"{site}/?year=2020&like={chips[0].id}")
+    fit = page.get_by_role("button", name="Show all")
+    expect(fit).to_be_visible()
+    button = fit.bounding_box()
+    assert button
+    page.evaluate(UNDER_A_MERIDIAN, button["x"] + button["width"] / 2)
+    parts = ".maplibregl-ctrl-scale", "#attribution", "#fit", ".maplibregl-ctrl-group"
+    for part in parts:
+        others = ", ".join({*parts, "#graticule span"} - {part})
+        assert page.locator(part).evaluate(COVERED, others) == []
+
+
+def test_far_away_the_badges_stand_over_their_chips(page: Page, site: str, chips: list[Chip]) -> None:
+    lon, lat = chips[0].bounds.center
+    open_page(page, f"{site}/?year=2020&like={chips[0].id}&at=6/{lat}/{lon}")
+    expect(hits(page)).to_have_count(12)
+    page.wait_for_function(BADGES_AT, arg=[lon, lat])
