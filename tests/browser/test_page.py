@@ -137,6 +137,7 @@ def test_a_click_finds_similar_chips(page: Page, site: str, chips: list[Chip]) -
     assert shown == pytest.approx([hit["properties"]["distance"] for hit in answer], abs=5e-5)
     wait_for_pictures(page, "#question .photo")
     wait_for_pictures(page, "#hits")
+    assert page.locator(".photo img").evaluate_all(CROPPED) == []
     page.wait_for_function(
         "count => new Set(document.getElementById('map').map.querySourceFeatures('hits').map(each => each.id)).size === count", arg=12
     )

@@ -4,7 +4,7 @@ import { Problem, ask } from "./api.js";
 import { Grid, coordinates, rectangles } from "./chips.js";
 import { listenToKeys } from "./keys.js";
 import { ChipMap } from "./map.js";
-import { drawControls, drawFrame, drawHits, drawLoading, drawMarks, drawMessage, drawQuestion, drawTokens, find, make } from "./panel.js";
+import { drawControls, drawFrame, drawHits, drawLoading, drawMarks, drawMessage, drawQuestion, drawTokens, drawYears, find, make } from "./panel.js";
 import { read, readView, request, write } from "./question.js";
 
 const page = { info: null, grid: null, map: null, question: null, draft: null, hits: [], coverage: new Map(), asking: null };
@@ -54,7 +54,7 @@ async function run() {
   find("search-view").hidden = true;
   find("fit").hidden = true;
   drawControls(info, question);
-  drawQuestion(question, null, grid);
+  drawQuestion(question, grid);
   drawTokens(page.draft, question.year);
   drawMarks(page.draft, question);
   const covered = cover();
@@ -67,7 +67,7 @@ async function run() {
       ask(path, parameters, signal),
       question.mode === "similar" ? ask("chip", { year: question.year, chip: question.like[0] }, signal) : null,
     ]);
-    if (chip) drawQuestion(question, chip, grid);
+    if (chip) drawYears(chip);
     answered(answer.features);
   } catch (error) {
     if (error.name !== "AbortError") failed(error);
@@ -81,7 +81,6 @@ function answered(features) {
   if (features.length) drawHits(question, info, features);
   else if (question.bbox) drawMessage("Nothing found here", "No other chip is embedded in this view.", ["Search everywhere", () => go({ bbox: null })]);
   else drawMessage("Nothing found", question.mode === "change" ? "No chip is embedded in both years." : "No other chip is embedded in this year.");
-  drawTokens(page.draft, question.year);
   drawMarks(page.draft, question);
   showOnMap();
   find("fit").hidden = !features.length || !page.map;

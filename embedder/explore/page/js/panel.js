@@ -1,6 +1,6 @@
 // The side panel: what is looked for, what was found, and what to do where nothing was.
 
-import { RETRY_AFTER, TRIES, address, picture } from "./api.js";
+import { address, picture } from "./api.js";
 import { coordinates, distances } from "./chips.js";
 import { COUNTS, changeYears, request } from "./question.js";
 
@@ -27,18 +27,13 @@ export function icon(name) {
   return svg;
 }
 
-/** A chip's picture, or a sign that there is none now. */
-export function photo(year, id, more = {}) {
-  const image = make("img", { src: picture(year, id), alt: `Chip ${id} in ${year}`, width: 256, height: 320, decoding: "async", ...more });
+/** A chip's picture, in the shape of the chip on the map, or a sign that there is none now. */
+export function photo(year, id, latitude, more = {}) {
+  const image = make("img", { src: picture(year, id), alt: `Chip ${id} in ${year}`, decoding: "async", ...more });
   const frame = make("span", { className: "photo loading" }, image);
+  frame.style.aspectRatio = Math.cos((latitude * Math.PI) / 180);
   image.addEventListener("load", () => frame.classList.remove("loading"));
-  let tries = TRIES;
   image.addEventListener("error", () => {
-    tries -= 1;
-    if (tries) {
-      setTimeout(() => (image.src = picture(year, id)), RETRY_AFTER);
-      return;
-    }
     frame.classList.replace("loading", "missing");
     frame.replaceChildren(icon("picture"), make("span", {}, "No picture now"));
     frame.title = "Neither the WMS nor the tile answers. The search does not need them.";
@@ -76,17 +71,17 @@ export function drawControls(info, question) {
   }
 }
 
-/** The chip that is asked for; `year`s it is embedded in come with the server's answer. */
-export function drawQuestion(question, chip, grid) {
+/** The chip that is asked for. */
+export function drawQuestion(question, grid) {
   const [id] = question.like;
   if (question.mode === "change" || !id) return find("question").replaceChildren();
-  const others = (chip?.years ?? []).filter((year) => year !== question.year);
+  const middle = grid.middle(id);
   const facts = make(
     "div",
     { className: "facts" },
     make("h2", { className: "numbers" }, id),
-    make("p", { className: "numbers" }, coordinates(grid.middle(id))),
-    make("p", { className: "quiet numbers" }, chip ? `Embedded in ${[question.year, ...others].join(" and ")}` : "\u00a0"),
+    make("p", { className: "numbers" }, coordinates(middle)),
+    make("p", { id: "embedded", className: "quiet numbers" }, "\u00a0"),
     make(
       "p",
       { className: "row" },
@@ -94,7 +89,12 @@ export function drawQuestion(question, chip, grid) {
       make("button", { type: "button", id: "clear" }, icon("close"), "Clear"),
     ),
   );
-  return find("question").replaceChildren(make("div", { className: "chip" }, photo(question.year, id), facts), make("ul", { id: "tokens", "aria-label": "Examples" }));
+  return find("question").replaceChildren(make("div", { className: "chip" }, photo(question.year, id, middle[1]), facts), make("ul", { id: "tokens", "aria-label": "Examples" }));
+}
+
+/** The years that the chip asked for is embedded in, once the server has said them. */
+export function drawYears({ years }) {
+  find("embedded").textContent = `Embedded in ${years.join(" and ")}`;
 }
 
 /** The examples as tokens, each with a button that takes it away. */
@@ -143,8 +143,8 @@ export function drawHits(question, info, features) {
 function card(question, info, { id, properties }, distance, most) {
   const change = question.mode === "change";
   const photos = change
-    ? changeYears(info).map((year) => make("span", { className: "side" }, photo(year, id, { loading: "lazy" }), make("span", { className: "year numbers" }, String(year))))
-    : [photo(question.year, id, { loading: "lazy" })];
+    ? changeYears(info).map((year) => make("span", { className: "side" }, photo(year, id, properties.latitude, { loading: "lazy" }), make("span", { className: "year numbers" }, String(year))))
+    : [photo(question.year, id, properties.latitude, { loading: "lazy" })];
   const place = coordinates([properties.longitude, properties.latitude]);
   const face = make(
     "button",
