@@ -175,6 +175,13 @@ def test_change_shows_both_years_side_by_side(page: Page, site: str) -> None:
     assert sources == [f"api/picture/{year}/{ids(page)[0]}.jpg" for year in (2020, 2021)]
     wait_for_pictures(page, "#hits .hit:first-child")
     assert in_address(page)["view"] == ["change"]
+    hits(page).first.locator(".face").focus()
+    page.keyboard.press("l")
+    page.keyboard.press("u")
+    expect(page.locator("#pending")).to_be_hidden()  # there is nothing to be like
+    page.keyboard.press("y")
+    page.wait_for_url("**year=2020**")
+    assert "like" not in in_address(page)
 
 
 def test_the_year_can_be_switched(page: Page, site: str, chips: list[Chip]) -> None:
@@ -223,6 +230,7 @@ def test_the_keyboard_is_enough(page: Page, site: str, chips: list[Chip]) -> Non
     expect(page.locator("#question h2")).to_have_text(fifth)
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_contain_text("Esc")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
     page.locator("#map canvas").focus()

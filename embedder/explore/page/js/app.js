@@ -2,7 +2,7 @@
 
 import { Problem, ask } from "./api.js";
 import { Grid, coordinates, rectangles } from "./chips.js";
-import { listenToKeys } from "./keys.js";
+import { holdFocus, listenToKeys, releaseFocus } from "./keys.js";
 import { ChipMap } from "./map.js";
 import { drawControls, drawFrame, drawHits, drawLoading, drawMarks, drawMessage, drawQuestion, drawTokens, drawYears, find, make } from "./panel.js";
 import { read, readView, request, write } from "./question.js";
@@ -53,6 +53,8 @@ async function run() {
   find("note").hidden = true;
   find("search-view").hidden = true;
   find("fit").hidden = true;
+  find("here").disabled = !page.map && !question.bbox; // a box that came with the address can be taken away
+  holdFocus();
   drawControls(info, question);
   drawQuestion(question, grid);
   drawTokens(page.draft, question.year);
@@ -83,6 +85,7 @@ function answered(features) {
   else drawMessage("Nothing found", question.mode === "change" ? "No chip is embedded in both years." : "No other chip is embedded in this year.");
   drawMarks(page.draft, question);
   showOnMap();
+  releaseFocus();
   find("fit").hidden = !features.length || !page.map;
   say(features.length ? `${features.length} chips found; the first is ${features[0].id}.` : "Nothing found.");
 }
@@ -297,7 +300,6 @@ function listen() {
     run();
   });
   listenToKeys({
-    mark,
     again,
     open: travel,
     nextYear: () => {
