@@ -291,9 +291,49 @@ def test_an_empty_database_says_what_to_do(page: Page, tmp_path: Path, monkeypat
 def test_a_chip_without_an_embedding_leads_to_the_nearest(page: Page, site: str, chips: list[Chip]) -> None:
     open_page(page, f"{site}/?year=2020&like=c0003r0003")
     expect(page.get_by_role("alert")).to_contain_text("not embedded yet")
+    expect(page.get_by_role("button", name="Look in 2021")).to_have_count(0)  # nor is it there
     page.get_by_role("button", name="Go to c").click()
     expect(hits(page)).to_have_count(12)
     assert page.locator("#question h2").inner_text() in {chip.id for chip in chips}
+
+
+def test_a_chip_of_the_other_year_leads_there(page: Page, site: str, chips: list[Chip]) -> None:
+    missing = {"detail": "that chip has no embedding in 2020"}
+    page.route("**/api/search?year=2020*", lambda route: route.fulfill(status=404, json=missing))
+    open_page(page, f"{site}/?year=2020&like={chips[0].id}")
+    page.get_by_role("button", name="Look in 2021").click()
+    expect(hits(page)).to_have_count(12)
+
+
+def test_an_address_that_cannot_be_is_mended(page: Page, site: str) -> None:
+    open_page(page, f"{site}/?year=1999&at=99/95/-200")
+    expect(page.locator("#told")).to_have_text("There is nothing of 1999 here: this is 2021.")
+    expect(page.locator("#no-map")).to_be_hidden()
+    assert in_address(page)["year"] == ["2021"]
+
+
+def test_an_answer_begins_at_its_top(page: Page, site: str, chips: list[Chip]) -> None:
+    open_page(page, f"{site}/?year=2020&like={chips[0].id}")
+    last = hits(page).nth(11)
+    last.scroll_into_view_if_needed()
+    assert page.locator("#scroll").evaluate("panel => panel.scrollTop") > 0
+    found = ids(page)[11]
+    last.get_by_role("button", name="Search from here").click()
+    expect(page.locator("#question h2")).to_have_text(found)
+    expect(hits(page)).to_have_count(12)
+    assert page.locator("#scroll").evaluate("panel => panel.scrollTop") == 0
+
+
+def test_a_picture_that_cannot_be_had_is_asked_for_once(page: Page, explorer: Explorer, chips: list[Chip], tmp_path: Path) -> None:
+    page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")  # the map asks for them too
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/api/picture/" in request.url else None)
+    with served(explorer, Pictures(tmp_path, None, lambda _chip, _year: None)) as site:
+        open_page(page, f"{site}/?year=2020&like={chips[0].id}", ready="#no-map")
+        expect(hits(page)).to_have_count(12)
+        page.locator("#hits img").evaluate_all("images => images.forEach(image => image.loading = 'eager')")
+        expect(page.locator(".photo.missing")).to_have_count(13)
+    assert len(asked) == len(set(asked)) == 13
 
 
 def test_what_is_no_place_is_answered_at_the_box(page: Page, site: str) -> None:
@@ -332,6 +372,7 @@ def test_without_webgl_the_search_still_works(page: Page, site: str, chips: list
     open_page(page, f"{site}/?year=2020&like={chips[0].id}", ready="#no-map")
     expect(page.locator("#no-map")).to_contain_text("WebGL")
     expect(hits(page)).to_have_count(12)
+    expect(page.get_by_label("In this view only (needs the map)")).to_be_disabled()
 
 
 def test_the_base_map_is_asked_for_where_one_is_configured(page: Page, explorer: Explorer, tmp_path: Path) -> None:

@@ -21,9 +21,12 @@ async function start() {
   page.grid = new Grid(page.info);
   drawFrame(page.info);
   listen();
+  const asked = new URLSearchParams(location.search).get("year");
   page.question = read(location.search, page.info);
   startMap();
+  history.replaceState(null, "", write(page.question, page.map?.view()));
   await run();
+  if (asked && Number(asked) !== page.question.year) tell(`There is nothing of ${asked} here: this is ${page.question.year}.`);
 }
 
 function startMap() {
@@ -33,6 +36,7 @@ function startMap() {
     page.map.ready.then(() => (find("map").dataset.ready = "yes"));
   } catch {
     find("no-map").hidden = false;
+    find("here").nextElementSibling.textContent = "In this view only (needs the map)";
   }
 }
 
@@ -40,6 +44,7 @@ function startMap() {
 function go(changes) {
   page.question = { ...page.question, ...(page.draft.like.length ? page.draft : {}), ...changes };
   history.pushState(null, "", write(page.question, page.map?.view()));
+  find("scroll").scrollTop = 0;
   return run();
 }
 
@@ -51,6 +56,7 @@ async function run() {
   page.draft = { like: question.like, unlike: question.unlike };
   page.hits = [];
   find("note").hidden = true;
+  find("told").hidden = true;
   find("search-view").hidden = true;
   find("fit").hidden = true;
   find("here").disabled = !page.map && !question.bbox; // a box that came with the address can be taken away
@@ -63,8 +69,8 @@ async function run() {
   if (!info.years.find((each) => each.year === question.year).chips) return nothing();
   if (question.mode === "similar" && !question.like.length) return invite(covered);
   drawLoading(question);
+  const [path, parameters] = request(question, info);
   try {
-    const [path, parameters] = request(question, info);
     const [answer, chip] = await Promise.all([
       ask(path, parameters, signal),
       question.mode === "similar" ? ask("chip", { year: question.year, chip: question.like[0] }, signal) : null,
@@ -72,7 +78,10 @@ async function run() {
     if (chip) drawYears(chip);
     answered(answer.features);
   } catch (error) {
-    if (error.name !== "AbortError") failed(error);
+    if (error.name === "AbortError") return undefined;
+    const other = error.status === 404 ? info.years.map((each) => each.year).find((year) => year !== question.year) : undefined;
+    const hasAnswer = other && (await ask(path, { ...parameters, year: other }, signal).then(() => true, () => false));
+    if (!signal.aborted) failed(error, hasAnswer ? other : null);
   }
   return undefined;
 }
@@ -90,18 +99,16 @@ function answered(features) {
   say(features.length ? `${features.length} chips found; the first is ${features[0].id}.` : "Nothing found.");
 }
 
-/** What the API says against the question, and the chip that it proposes. */
-function failed(error) {
+/** What the API says against the question, and the chip that it proposes; `other` is a year that has an answer. */
+function failed(error, other) {
   showOnMap();
   if (!(error instanceof Problem)) throw error;
-  const { question } = page;
   const nearest = /the nearest embedded chip is (c\d{4}r\d{4})/.exec(error.message)?.[1];
   const text = error.message[0].toUpperCase() + error.message.slice(1);
-  const other = page.info.years.map((each) => each.year).find((year) => year !== question.year);
   const actions = [];
   if (nearest) actions.push([`Go to ${nearest}`, () => travel(nearest)]);
   else if (error.status === 0 || error.status >= 500) actions.push(["Try again", () => run()]);
-  if (error.status === 404 && other) actions.push([`Look in ${other}`, () => go({ year: other })]);
+  if (other) actions.push([`Look in ${other}`, () => go({ year: other })]);
   if (error.status === 422) actions.push(["Start anew", () => go({ like: [], unlike: [], bbox: null })]);
   drawMessage(error.status === 0 ? "The server does not answer" : "That can’t be answered", text, ...actions);
   say(text);
@@ -164,10 +171,7 @@ async function pick(lon, lat) {
   const id = page.grid.at(lon, lat);
   if (id) return pickChip(id);
   const { west, south, east, north } = page.grid.bounds;
-  const text = `That place is off the grid, which goes from ${coordinates([west, south], 0)} to ${coordinates([east, north], 0)}.`;
-  find("note").textContent = text;
-  find("note").hidden = false;
-  return say(text);
+  return tell(`That place is off the grid, which goes from ${coordinates([west, south], 0)} to ${coordinates([east, north], 0)}.`);
 }
 
 function travel(id) {
@@ -230,6 +234,13 @@ function undo() {
   page.draft = { like: page.question.like, unlike: page.question.unlike };
   drawTokens(page.draft, page.question.year);
   drawMarks(page.draft, page.question);
+}
+
+/** Says something in passing, until the next question. */
+function tell(text) {
+  find("told").textContent = text;
+  find("told").hidden = false;
+  say(text);
 }
 
 function say(text) {

@@ -64,11 +64,8 @@ export function drawControls(info, question) {
   find("here").checked = Boolean(question.bbox);
   const base = info.basemap ? ` · Base map: ${new URL(info.basemap.replaceAll(/[{}]/g, "")).hostname}` : "";
   find("attribution").textContent = `${attribution}${base} · MapLibre`;
-  const [path, parameters] = request(question, info);
-  for (const link of find("download").querySelectorAll("a")) {
-    link.href = address("download", { format: link.dataset.format, ...parameters });
-    link.download = `${path === "change" ? "changed" : "similar"}-chips.${link.dataset.format}`;
-  }
+  const [, parameters] = request(question, info);
+  for (const link of find("download").querySelectorAll("a")) link.href = address("download", { format: link.dataset.format, ...parameters });
 }
 
 /** The chip that is asked for. */
