@@ -133,6 +133,7 @@ def test_a_click_finds_similar_chips(page: Page, site: str, chips: list[Chip]) -
     expect(hits(page)).to_have_count(12)
     answer = ask(site, f"search?year=2020&like={chip.id}&k=12")["features"]
     assert ids(page) == [hit["id"] for hit in answer]
+    expect(page.locator("#legend")).to_have_text("distance: short is similar")
     shown = [float(text) for text in page.locator(".hit .distance").all_inner_texts()]
     assert shown == pytest.approx([hit["properties"]["distance"] for hit in answer], abs=5e-5)
     wait_for_pictures(page, "#question .photo")
@@ -170,6 +171,7 @@ def test_change_shows_both_years_side_by_side(page: Page, site: str) -> None:
     page.get_by_role("button", name="Change").click()
     expect(hits(page)).to_have_count(12)
     expect(page.locator("#note")).to_contain_text("2020 is composite v100 and 2021 is v200")
+    expect(page.locator("#legend")).to_have_text("change: long is more")
     assert ids(page) == [hit["id"] for hit in ask(site, "change?years=2020,2021&k=12")["features"]]
     sources = hits(page).first.locator("img").evaluate_all("images => images.map(image => image.getAttribute('src'))")
     assert sources == [f"api/picture/{year}/{ids(page)[0]}.jpg" for year in (2020, 2021)]
@@ -220,14 +222,17 @@ def test_the_keyboard_is_enough(page: Page, site: str, chips: list[Chip]) -> Non
     page.keyboard.type(f"{lon:.5f}, {lat:.5f}\n")
     expect(page.locator("#question h2")).to_have_text(chips[0].id)
     expect(hits(page)).to_have_count(12)
-    page.keyboard.press("Escape")
-    for key in ("ArrowDown", "ArrowDown", "ArrowRight", "l"):
+    expect(hits(page).first.locator(".face")).to_be_focused()
+    for key in ("ArrowDown", "ArrowRight", "l"):
         page.keyboard.press(key)
     expect(hits(page).nth(4).locator(".face")).to_be_focused()
     expect(hits(page).nth(4).locator(".like")).to_have_attribute("aria-pressed", "true")
-    fifth = ids(page)[4]
+    page.keyboard.press("s")
+    expect(page.locator("#tokens .token")).to_have_count(2)
+    expect(hits(page).first.locator(".face")).to_be_focused()
+    first = ids(page)[0]
     page.keyboard.press("Enter")
-    expect(page.locator("#question h2")).to_have_text(fifth)
+    expect(page.locator("#question h2")).to_have_text(first)
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
     expect(page.get_by_role("dialog")).to_contain_text("Esc")

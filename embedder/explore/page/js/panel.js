@@ -82,8 +82,8 @@ export function drawQuestion(question, grid) {
     make(
       "p",
       { className: "row" },
-      make("button", { type: "button", data: { goto: id } }, icon("target"), "Show"),
-      make("button", { type: "button", id: "clear" }, icon("close"), "Clear"),
+      make("button", { type: "button", data: { goto: id } }, icon("target"), make("span", { className: "word" }, "Show")),
+      make("button", { type: "button", id: "clear" }, icon("close"), make("span", { className: "word" }, "Clear")),
     ),
   );
   return find("question").replaceChildren(make("div", { className: "chip" }, photo(question.year, id, middle[1]), facts), make("ul", { id: "tokens", "aria-label": "Examples" }));
@@ -133,6 +133,7 @@ export function drawHits(question, info, features) {
   hits.replaceChildren(...features.map((feature, index) => card(question, info, feature, shown[index], most)));
   find("tools").hidden = false;
   find("found").textContent = question.mode === "change" ? `${features.length} most changed` : `${features.length} most similar`;
+  find("legend").textContent = question.mode === "change" ? "change: long is more" : "distance: short is similar";
   find("note").hidden = question.mode !== "change";
   find("note").textContent = question.mode === "change" ? sentence(info.change_note) : "";
 }
