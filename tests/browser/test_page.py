@@ -37,9 +37,8 @@ COVERED = """(one, others) => {
 }"""
 UNDER_A_MERIDIAN = """x => {
     const map = document.getElementById('map').map;
-    const step = 10 ** Math.floor(Math.log10(map.getBounds().getEast() - map.getBounds().getWest()));
     const { lng } = map.unproject([x - map.getContainer().getBoundingClientRect().left, 0]);
-    map.jumpTo({ center: [map.getCenter().lng + Math.round(lng / step) * step - lng, map.getCenter().lat] });
+    map.jumpTo({ center: [map.getCenter().lng + Math.round(lng) - lng, map.getCenter().lat] });
 }"""
 BADGES_AT = """place => {
     const map = document.getElementById('map').map;
