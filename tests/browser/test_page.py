@@ -28,6 +28,26 @@ expect.set_options(timeout=PATIENCE_MS)
 
 LOADED = "images => images.length > 0 && images.every(image => image.complete && image.naturalWidth === 256)"
 
+CROPPED = """images => images.filter(({ width, height, naturalWidth, naturalHeight }) =>
+    Math.abs(width * naturalHeight / (height * naturalWidth) - 1) > 0.01).map(image => image.src)"""
+COVERED = """(one, others) => {
+    const box = one.getBoundingClientRect();
+    const meets = other => box.left < other.right && other.left < box.right && box.top < other.bottom && other.top < box.bottom;
+    return [...document.querySelectorAll(others)].filter(other => meets(other.getBoundingClientRect())).map(other => other.outerHTML);
+}"""
+UNDER_A_MERIDIAN = """x => {
+    const map = document.getElementById('map').map;
+    const { lng } = map.unproject([x - map.getContainer().getBoundingClientRect().left, 0]);
+    map.jumpTo({ center: [map.getCenter().lng + Math.round(lng) - lng, map.getCenter().lat] });
+}"""
+BADGES_AT = """place => {
+    const map = document.getElementById('map').map;
+    const { x, y } = map.project(place);
+    const layers = map.getStyle().layers.filter(layer => layer.type === 'symbol').map(layer => layer.id);
+    const around = [[-8, -8], [8, 8]].map(([right, down]) => [x + right, y + down]);
+    return around.every(corner => map.queryRenderedFeatures(corner, { layers }).some(badge => badge.properties.badge === 'query'));
+}"""
+
 
 @pytest.fixture(scope="package")
 def chips(explorer: Explorer) -> list[Chip]:
@@ -112,10 +132,12 @@ def test_a_click_finds_similar_chips(page: Page, site: str, chips: list[Chip]) -
     expect(hits(page)).to_have_count(12)
     answer = ask(site, f"search?year=2020&like={chip.id}&k=12")["features"]
     assert ids(page) == [hit["id"] for hit in answer]
+    expect(page.locator("#legend")).to_have_text("distance: short is similar")
     shown = [float(text) for text in page.locator(".hit .distance").all_inner_texts()]
     assert shown == pytest.approx([hit["properties"]["distance"] for hit in answer], abs=5e-5)
     wait_for_pictures(page, "#question .photo")
     wait_for_pictures(page, "#hits")
+    assert page.locator(".photo img").evaluate_all(CROPPED) == []
     page.wait_for_function(
         "count => new Set(document.getElementById('map').map.querySourceFeatures('hits').map(each => each.id)).size === count", arg=12
     )
@@ -148,11 +170,19 @@ def test_change_shows_both_years_side_by_side(page: Page, site: str) -> None:
     page.get_by_role("button", name="Change").click()
     expect(hits(page)).to_have_count(12)
     expect(page.locator("#note")).to_contain_text("2020 is composite v100 and 2021 is v200")
+    expect(page.locator("#legend")).to_have_text("change: long is more")
     assert ids(page) == [hit["id"] for hit in ask(site, "change?years=2020,2021&k=12")["features"]]
     sources = hits(page).first.locator("img").evaluate_all("images => images.map(image => image.getAttribute('src'))")
     assert sources == [f"api/picture/{year}/{ids(page)[0]}.jpg" for year in (2020, 2021)]
     wait_for_pictures(page, "#hits .hit:first-child")
     assert in_address(page)["view"] == ["change"]
+    hits(page).first.locator(".face").focus()
+    page.keyboard.press("l")
+    page.keyboard.press("u")
+    expect(page.locator("#pending")).to_be_hidden()  # there is nothing to be like
+    page.keyboard.press("y")
+    page.wait_for_url("**year=2020**")
+    assert "like" not in in_address(page)
 
 
 def test_the_year_can_be_switched(page: Page, site: str, chips: list[Chip]) -> None:
@@ -191,16 +221,20 @@ def test_the_keyboard_is_enough(page: Page, site: str, chips: list[Chip]) -> Non
     page.keyboard.type(f"{lon:.5f}, {lat:.5f}\n")
     expect(page.locator("#question h2")).to_have_text(chips[0].id)
     expect(hits(page)).to_have_count(12)
-    page.keyboard.press("Escape")
-    for key in ("ArrowDown", "ArrowDown", "ArrowRight", "l"):
+    expect(hits(page).first.locator(".face")).to_be_focused()
+    for key in ("ArrowDown", "ArrowRight", "l"):
         page.keyboard.press(key)
     expect(hits(page).nth(4).locator(".face")).to_be_focused()
     expect(hits(page).nth(4).locator(".like")).to_have_attribute("aria-pressed", "true")
-    fifth = ids(page)[4]
+    page.keyboard.press("s")
+    expect(page.locator("#tokens .token")).to_have_count(2)
+    expect(hits(page).first.locator(".face")).to_be_focused()
+    first = ids(page)[0]
     page.keyboard.press("Enter")
-    expect(page.locator("#question h2")).to_have_text(fifth)
+    expect(page.locator("#question h2")).to_have_text(first)
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_contain_text("Esc")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
     page.locator("#map canvas").focus()
@@ -261,9 +295,49 @@ def test_an_empty_database_says_what_to_do(page: Page, tmp_path: Path, monkeypat
 def test_a_chip_without_an_embedding_leads_to_the_nearest(page: Page, site: str, chips: list[Chip]) -> None:
     open_page(page, f"{site}/?year=2020&like=c0003r0003")
     expect(page.get_by_role("alert")).to_contain_text("not embedded yet")
+    expect(page.get_by_role("button", name="Look in 2021")).to_have_count(0)  # nor is it there
     page.get_by_role("button", name="Go to c").click()
     expect(hits(page)).to_have_count(12)
     assert page.locator("#question h2").inner_text() in {chip.id for chip in chips}
+
+
+def test_a_chip_of_the_other_year_leads_there(page: Page, site: str, chips: list[Chip]) -> None:
+    missing = {"detail": "that chip has no embedding in 2020"}
+    page.route("**/api/search?year=2020*", lambda route: route.fulfill(status=404, json=missing))
+    open_page(page, f"{site}/?year=2020&like={chips[0].id}")
+    page.get_by_role("button", name="Look in 2021").click()
+    expect(hits(page)).to_have_count(12)
+
+
+def test_an_address_that_cannot_be_is_mended(page: Page, site: str) -> None:
+    open_page(page, f"{site}/?year=1999&at=99/95/-200")
+    expect(page.locator("#told")).to_have_text("There is nothing of 1999 here: this is 2021.")
+    expect(page.locator("#no-map")).to_be_hidden()
+    assert in_address(page)["year"] == ["2021"]
+
+
+def test_an_answer_begins_at_its_top(page: Page, site: str, chips: list[Chip]) -> None:
+    open_page(page, f"{site}/?year=2020&like={chips[0].id}")
+    last = hits(page).nth(11)
+    last.scroll_into_view_if_needed()
+    assert page.locator("#scroll").evaluate("panel => panel.scrollTop") > 0
+    found = ids(page)[11]
+    last.get_by_role("button", name="Search from here").click()
+    expect(page.locator("#question h2")).to_have_text(found)
+    expect(hits(page)).to_have_count(12)
+    assert page.locator("#scroll").evaluate("panel => panel.scrollTop") == 0
+
+
+def test_a_picture_that_cannot_be_had_is_asked_for_once(page: Page, explorer: Explorer, chips: list[Chip], tmp_path: Path) -> None:
+    page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")  # the map asks for them too
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/api/picture/" in request.url else None)
+    with served(explorer, Pictures(tmp_path, None, lambda _chip, _year: None)) as site:
+        open_page(page, f"{site}/?year=2020&like={chips[0].id}", ready="#no-map")
+        expect(hits(page)).to_have_count(12)
+        page.locator("#hits img").evaluate_all("images => images.forEach(image => image.loading = 'eager')")
+        expect(page.locator(".photo.missing")).to_have_count(13)
+    assert len(asked) == len(set(asked)) == 13
 
 
 def test_what_is_no_place_is_answered_at_the_box(page: Page, site: str) -> None:
@@ -302,6 +376,7 @@ def test_without_webgl_the_search_still_works(page: Page, site: str, chips: list
     open_page(page, f"{site}/?year=2020&like={chips[0].id}", ready="#no-map")
     expect(page.locator("#no-map")).to_contain_text("WebGL")
     expect(hits(page)).to_have_count(12)
+    expect(page.get_by_label("In this view only (needs the map)")).to_be_disabled()
 
 
 def test_the_base_map_is_asked_for_where_one_is_configured(page: Page, explorer: Explorer, tmp_path: Path) -> None:
@@ -327,3 +402,26 @@ def test_a_narrow_page_fits_and_every_control_has_a_name(page: Page, site: str, 
         "all => all.filter(one => !(one.textContent.trim() || one.ariaLabel || one.title || one.labels?.length)).map(one => one.outerHTML)"
     )
     assert page.locator("button, a, input, select").evaluate_all(nameless) == []
+    expect(hits(page).first.locator(".photo")).to_be_in_viewport(ratio=0.5)
+
+
+@pytest.mark.parametrize("width", [390, 1024])
+def test_nothing_on_the_map_covers_anything_else(page: Page, site: str, chips: list[Chip], width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    open_page(page, f"{site}/?year=2020&like={chips[0].id}")
+    fit = page.get_by_role("button", name="Show all")
+    expect(fit).to_be_visible()
+    button = fit.bounding_box()
+    assert button
+    page.evaluate(UNDER_A_MERIDIAN, button["x"] + button["width"] / 2)
+    parts = ".maplibregl-ctrl-scale", "#attribution", "#fit", ".maplibregl-ctrl-group"
+    for part in parts:
+        others = ", ".join({*parts, "#graticule span"} - {part})
+        assert page.locator(part).evaluate(COVERED, others) == []
+
+
+def test_far_away_the_badges_stand_over_their_chips(page: Page, site: str, chips: list[Chip]) -> None:
+    lon, lat = chips[0].bounds.center
+    open_page(page, f"{site}/?year=2020&like={chips[0].id}&at=6/{lat}/{lon}")
+    expect(hits(page)).to_have_count(12)
+    page.wait_for_function(BADGES_AT, arg=[lon, lat])

@@ -1,7 +1,7 @@
 // What the server is asked.
 
-export const RETRY_AFTER = 500; // milliseconds
-export const TRIES = 3;
+const RETRY_AFTER = 500; // milliseconds
+const TRIES = 3;
 
 /** Something that a person has to be told, in one sentence. */
 export class Problem extends Error {

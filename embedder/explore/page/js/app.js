@@ -2,9 +2,9 @@
 
 import { Problem, ask } from "./api.js";
 import { Grid, coordinates, rectangles } from "./chips.js";
-import { listenToKeys } from "./keys.js";
+import { holdFocus, listenToKeys, releaseFocus } from "./keys.js";
 import { ChipMap } from "./map.js";
-import { drawControls, drawFrame, drawHits, drawLoading, drawMarks, drawMessage, drawQuestion, drawTokens, find, make } from "./panel.js";
+import { drawControls, drawFrame, drawHits, drawLoading, drawMarks, drawMessage, drawQuestion, drawTokens, drawYears, find, make } from "./panel.js";
 import { read, readView, request, write } from "./question.js";
 
 const page = { info: null, grid: null, map: null, question: null, draft: null, hits: [], coverage: new Map(), asking: null };
@@ -21,9 +21,12 @@ async function start() {
   page.grid = new Grid(page.info);
   drawFrame(page.info);
   listen();
+  const asked = new URLSearchParams(location.search).get("year");
   page.question = read(location.search, page.info);
   startMap();
+  history.replaceState(null, "", write(page.question, page.map?.view()));
   await run();
+  if (asked && Number(asked) !== page.question.year) tell(`There is nothing of ${asked} here: this is ${page.question.year}.`);
 }
 
 function startMap() {
@@ -33,6 +36,7 @@ function startMap() {
     page.map.ready.then(() => (find("map").dataset.ready = "yes"));
   } catch {
     find("no-map").hidden = false;
+    find("here").nextElementSibling.textContent = "In this view only (needs the map)";
   }
 }
 
@@ -40,6 +44,7 @@ function startMap() {
 function go(changes) {
   page.question = { ...page.question, ...(page.draft.like.length ? page.draft : {}), ...changes };
   history.pushState(null, "", write(page.question, page.map?.view()));
+  find("scroll").scrollTop = 0;
   return run();
 }
 
@@ -51,26 +56,32 @@ async function run() {
   page.draft = { like: question.like, unlike: question.unlike };
   page.hits = [];
   find("note").hidden = true;
+  find("told").hidden = true;
   find("search-view").hidden = true;
   find("fit").hidden = true;
+  find("here").disabled = !page.map && !question.bbox; // a box that came with the address can be taken away
+  holdFocus();
   drawControls(info, question);
-  drawQuestion(question, null, grid);
+  drawQuestion(question, grid);
   drawTokens(page.draft, question.year);
   drawMarks(page.draft, question);
   const covered = cover();
   if (!info.years.find((each) => each.year === question.year).chips) return nothing();
   if (question.mode === "similar" && !question.like.length) return invite(covered);
   drawLoading(question);
+  const [path, parameters] = request(question, info);
   try {
-    const [path, parameters] = request(question, info);
     const [answer, chip] = await Promise.all([
       ask(path, parameters, signal),
       question.mode === "similar" ? ask("chip", { year: question.year, chip: question.like[0] }, signal) : null,
     ]);
-    if (chip) drawQuestion(question, chip, grid);
+    if (chip) drawYears(chip);
     answered(answer.features);
   } catch (error) {
-    if (error.name !== "AbortError") failed(error);
+    if (error.name === "AbortError") return undefined;
+    const other = error.status === 404 ? info.years.map((each) => each.year).find((year) => year !== question.year) : undefined;
+    const hasAnswer = other && (await ask(path, { ...parameters, year: other }, signal).then(() => true, () => false));
+    if (!signal.aborted) failed(error, hasAnswer ? other : null);
   }
   return undefined;
 }
@@ -81,25 +92,23 @@ function answered(features) {
   if (features.length) drawHits(question, info, features);
   else if (question.bbox) drawMessage("Nothing found here", "No other chip is embedded in this view.", ["Search everywhere", () => go({ bbox: null })]);
   else drawMessage("Nothing found", question.mode === "change" ? "No chip is embedded in both years." : "No other chip is embedded in this year.");
-  drawTokens(page.draft, question.year);
   drawMarks(page.draft, question);
   showOnMap();
+  releaseFocus();
   find("fit").hidden = !features.length || !page.map;
   say(features.length ? `${features.length} chips found; the first is ${features[0].id}.` : "Nothing found.");
 }
 
-/** What the API says against the question, and the chip that it proposes. */
-function failed(error) {
+/** What the API says against the question, and the chip that it proposes; `other` is a year that has an answer. */
+function failed(error, other) {
   showOnMap();
   if (!(error instanceof Problem)) throw error;
-  const { question } = page;
   const nearest = /the nearest embedded chip is (c\d{4}r\d{4})/.exec(error.message)?.[1];
   const text = error.message[0].toUpperCase() + error.message.slice(1);
-  const other = page.info.years.map((each) => each.year).find((year) => year !== question.year);
   const actions = [];
   if (nearest) actions.push([`Go to ${nearest}`, () => travel(nearest)]);
   else if (error.status === 0 || error.status >= 500) actions.push(["Try again", () => run()]);
-  if (error.status === 404 && other) actions.push([`Look in ${other}`, () => go({ year: other })]);
+  if (other) actions.push([`Look in ${other}`, () => go({ year: other })]);
   if (error.status === 422) actions.push(["Start anew", () => go({ like: [], unlike: [], bbox: null })]);
   drawMessage(error.status === 0 ? "The server does not answer" : "That can’t be answered", text, ...actions);
   say(text);
@@ -162,10 +171,7 @@ async function pick(lon, lat) {
   const id = page.grid.at(lon, lat);
   if (id) return pickChip(id);
   const { west, south, east, north } = page.grid.bounds;
-  const text = `That place is off the grid, which goes from ${coordinates([west, south], 0)} to ${coordinates([east, north], 0)}.`;
-  find("note").textContent = text;
-  find("note").hidden = false;
-  return say(text);
+  return tell(`That place is off the grid, which goes from ${coordinates([west, south], 0)} to ${coordinates([east, north], 0)}.`);
 }
 
 function travel(id) {
@@ -228,6 +234,13 @@ function undo() {
   page.draft = { like: page.question.like, unlike: page.question.unlike };
   drawTokens(page.draft, page.question.year);
   drawMarks(page.draft, page.question);
+}
+
+/** Says something in passing, until the next question. */
+function tell(text) {
+  find("told").textContent = text;
+  find("told").hidden = false;
+  say(text);
 }
 
 function say(text) {
@@ -298,7 +311,6 @@ function listen() {
     run();
   });
   listenToKeys({
-    mark,
     again,
     open: travel,
     nextYear: () => {

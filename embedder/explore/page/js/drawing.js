@@ -2,6 +2,7 @@
 
 const STEPS = [30, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01];
 const APART = 130; // least distance of two lines, pixels
+const EDGE = 30; // labels nearer to the map's edge would be cut off, or lie on each other in its corner
 
 /** Adds the image that the map misses: `rank-7`, `query`, `like` or `unlike`. */
 export function badge(map, id, colours) {
@@ -38,6 +39,8 @@ export function drawGraticule(map) {
   const step = graticuleStep(map);
   const bounds = map.getBounds();
   const digits = Math.max(0, Math.ceil(-Math.log10(step)));
+  const { clientWidth: width, clientHeight: height } = map.getCanvas();
+  const lowest = height - document.getElementById("attribution").offsetHeight - EDGE / 2;
   const made = [];
   const label = (value, positive, negative, x, y, kind) => {
     const text = document.createElement("span");
@@ -47,10 +50,12 @@ export function drawGraticule(map) {
     made.push(text);
   };
   for (let lon = Math.ceil(bounds.getWest() / step) * step; lon < bounds.getEast(); lon += step) {
-    label(lon, "E", "W", map.project([lon, 0]).x, 0, "meridian");
+    const { x } = map.project([lon, 0]);
+    if (x > EDGE && x < width - EDGE) label(lon, "E", "W", x, 0, "meridian");
   }
   for (let lat = Math.ceil(bounds.getSouth() / step) * step; lat < bounds.getNorth(); lat += step) {
-    label(lat, "N", "S", 0, map.project([bounds.getWest(), lat]).y, "parallel");
+    const { y } = map.project([bounds.getWest(), lat]);
+    if (y > EDGE && y < lowest) label(lat, "N", "S", 0, y, "parallel");
   }
   labels.replaceChildren(...made);
 }

@@ -17,6 +17,16 @@ function focus(hit) {
   hit.scrollIntoView({ block: "nearest" });
 }
 
+/** Lets the focus wait at the answer where what has it is about to go. */
+export function holdFocus() {
+  if (document.activeElement.closest("#find, #question, #message, #hits, #pending")) find("answer").focus({ preventScroll: true });
+}
+
+/** Gives a focus that waits to the first hit, so that the keys work on. */
+export function releaseFocus() {
+  if (document.activeElement === find("answer")) find("hits").querySelector(".face")?.focus({ preventScroll: true });
+}
+
 function move(key) {
   const all = hits();
   const at = all.indexOf(current());
@@ -26,8 +36,8 @@ function move(key) {
   return all[next] ? focus(all[next]) : undefined;
 }
 
-/** Calls back `mark(id, kind)`, `again()`, `open(id)`, `nextYear()` and `nextMode()`. */
-export function listenToKeys({ mark, again, open, nextYear, nextMode }) {
+/** Calls back `again()`, `open(id)`, `nextYear()` and `nextMode()`. */
+export function listenToKeys({ again, open, nextYear, nextMode }) {
   document.addEventListener("keydown", (event) => {
     const { key, target } = event;
     const writes = target.matches("input:not([type=checkbox]), select");
@@ -37,15 +47,17 @@ export function listenToKeys({ mark, again, open, nextYear, nextMode }) {
       if (writes) target.blur();
     }
     if (event.ctrlKey || event.metaKey || event.altKey || writes || find("help").open) return;
-    const id = current()?.dataset.id;
+    const hit = current();
+    const press = (kind) => hit?.querySelector(`.${kind}`)?.click(); // changed chips have no such button
     const actions = {
       "/": () => find("place").select(),
       "?": () => find("help").showModal(),
       s: again,
       y: nextYear,
       c: nextMode,
-      ...(id && { l: () => mark(id, "like"), u: () => mark(id, "unlike") }),
-      ...(id && target.matches(".face") && { Enter: () => open(id) }),
+      l: () => press("like"),
+      u: () => press("unlike"),
+      ...(hit && target.matches(".face") && { Enter: () => open(hit.dataset.id) }),
     };
     if (!elsewhere) for (const arrow of ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]) actions[arrow] = () => move(arrow);
     const act = actions[key.length === 1 ? key.toLowerCase() : key];

@@ -8,6 +8,7 @@ import { badge, drawGraticule, graticuleStep } from "./drawing.js";
 const MOST_PICTURES = 60;
 const LEAST_WIDTH = 24; // of a chip on the screen, pixels, for its picture to be worth a request
 const PICTURES_AFTER = 200; // milliseconds after the last move
+const PADDING = { top: 76, right: 48, bottom: 76, left: 60 }; // what the buttons and labels cover
 const EMPTY = collection([]);
 const CALM = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -22,8 +23,8 @@ export class ChipMap {
     this.whole = [west, south, east, north];
     this.map = new maplibregl.Map({
       container,
-      style: this.#style(info, colours),
-      ...(view ? { zoom: view[0], center: [view[2], view[1]] } : { bounds: this.#start(info), fitBoundsOptions: { padding: 48, maxZoom: 11 } }),
+      style: this.#style(info),
+      ...(view ? { zoom: view[0], center: [view[2], view[1]] } : { bounds: this.#start(info), fitBoundsOptions: { padding: PADDING, maxZoom: 11 } }),
       minZoom: 2,
       maxZoom: 15,
       maxPitch: 0,
@@ -36,7 +37,7 @@ export class ChipMap {
     this.map.touchZoomRotate.disableRotation();
     this.map.keyboard.disableRotation();
     this.map.addControl(new maplibregl.NavigationControl({ showCompass: false }), "top-right");
-    this.map.addControl(new maplibregl.ScaleControl({ maxWidth: 110 }), "bottom-right");
+    document.getElementById("scale").append(new maplibregl.ScaleControl({ maxWidth: 110 }).onAdd(this.map)); // above the attribution, however long
     const canvas = this.map.getCanvas();
     canvas.setAttribute("aria-label", "Map of the embedded chips. Arrows move it, plus and minus zoom, Enter searches from its middle.");
     canvas.addEventListener("keydown", (event) => {
@@ -79,8 +80,10 @@ export class ChipMap {
 
   #style(info) {
     const source = (data = EMPTY, more = {}) => ({ type: "geojson", data, ...more });
+    const far = Math.log2((LEAST_WIDTH * 360) / (512 * this.grid.size)); // the zoom below which a badge is larger than its chip
+    const badges = (id, more, layout) => ({ id, type: "symbol", source: id, ...more, layout: { "icon-image": ["get", "badge"], "symbol-sort-key": ["get", "order"], "icon-padding": 0, ...layout } });
     const sources = { graticule: source(), grid: source(box(this.whole)), coverage: source(), view: source(), hover: source() };
-    Object.assign(sources, { examples: source(), hits: source(EMPTY, { promoteId: "chip_id" }), ranks: source() });
+    Object.assign(sources, { examples: source(), hits: source(EMPTY, { promoteId: "chip_id" }), ranks: source(), "ranks-far": source() });
     const line = (id, from, width, more = {}) => ({ id, type: "line", source: from, paint: { "line-width": width, ...more } });
     const active = (yes, no) => ["case", ["boolean", ["feature-state", "active"], false], yes, no];
     const layers = [
@@ -95,12 +98,8 @@ export class ChipMap {
       line("hits", "hits", active(4, 2)),
       line("examples-casing", "examples", 6, { "line-color": "#fff", "line-opacity": 0.95 }),
       line("examples", "examples", 3),
-      {
-        id: "ranks",
-        type: "symbol",
-        source: "ranks",
-        layout: { "icon-image": ["get", "badge"], "icon-anchor": "top-left", "icon-offset": [3, 3], "symbol-sort-key": ["get", "order"], "icon-padding": 0 },
-      },
+      badges("ranks", { minzoom: far }, { "icon-anchor": "top-left", "icon-offset": [3, 3] }),
+      badges("ranks-far", { maxzoom: far }),
     ];
     if (info.basemap) {
       sources.basemap = { type: "raster", tiles: [info.basemap], tileSize: 256 };
@@ -139,13 +138,11 @@ export class ChipMap {
     this.#set("examples", collection(examples.map(([id, kind]) => box(this.grid.box(id), { kind })).reverse()));
     this.#set("hits", collection(hits.toReversed()));
     this.#set("view", bbox ? collection([box(bbox.split(",").map(Number))]) : EMPTY);
-    const point = (id, badge, order) => {
-      const [west, , , north] = this.grid.box(id);
-      return { type: "Feature", geometry: { type: "Point", coordinates: [west, north] }, properties: { badge, order } };
-    };
-    const points = examples.map(([id, kind]) => point(id, kind, 0)).concat(hits.map((hit) => point(hit.id, `rank-${hit.properties.rank}`, hit.properties.rank)));
-    this.#set("ranks", collection(points));
-    this.active = null;
+    const badges = examples.map(([id, kind]) => [id, kind, 0]).concat(hits.map(({ id, properties: { rank } }) => [id, `rank-${rank}`, rank]));
+    const points = (place) =>
+      collection(badges.map(([id, badge, order]) => ({ type: "Feature", geometry: { type: "Point", coordinates: place(id) }, properties: { badge, order } })));
+    this.#set("ranks", points((id) => [this.grid.box(id)[0], this.grid.box(id)[3]]));
+    this.#set("ranks-far", points((id) => this.grid.middle(id)));
     this.#showPictures();
   }
 
@@ -164,7 +161,7 @@ export class ChipMap {
   /** Shows all that was found. */
   fit() {
     const boxes = this.found.map((id) => this.grid.box(id));
-    if (boxes.length) this.map.fitBounds(around(boxes), { padding: 64, maxZoom: 12, animate: !CALM.matches });
+    if (boxes.length) this.map.fitBounds(around(boxes), { padding: PADDING, maxZoom: 12, animate: !CALM.matches });
   }
 
   /** What is in view, as the API takes a box; null where that is nothing of the grid. */

@@ -1,6 +1,6 @@
 // The side panel: what is looked for, what was found, and what to do where nothing was.
 
-import { RETRY_AFTER, TRIES, address, picture } from "./api.js";
+import { address, picture } from "./api.js";
 import { coordinates, distances } from "./chips.js";
 import { COUNTS, changeYears, request } from "./question.js";
 
@@ -27,18 +27,13 @@ export function icon(name) {
   return svg;
 }
 
-/** A chip's picture, or a sign that there is none now. */
-export function photo(year, id, more = {}) {
-  const image = make("img", { src: picture(year, id), alt: `Chip ${id} in ${year}`, width: 256, height: 320, decoding: "async", ...more });
+/** A chip's picture, in the shape of the chip on the map, or a sign that there is none now. */
+export function photo(year, id, latitude, more = {}) {
+  const image = make("img", { src: picture(year, id), alt: `Chip ${id} in ${year}`, decoding: "async", ...more });
   const frame = make("span", { className: "photo loading" }, image);
+  frame.style.aspectRatio = Math.cos((latitude * Math.PI) / 180);
   image.addEventListener("load", () => frame.classList.remove("loading"));
-  let tries = TRIES;
   image.addEventListener("error", () => {
-    tries -= 1;
-    if (tries) {
-      setTimeout(() => (image.src = picture(year, id)), RETRY_AFTER);
-      return;
-    }
     frame.classList.replace("loading", "missing");
     frame.replaceChildren(icon("picture"), make("span", {}, "No picture now"));
     frame.title = "Neither the WMS nor the tile answers. The search does not need them.";
@@ -69,32 +64,34 @@ export function drawControls(info, question) {
   find("here").checked = Boolean(question.bbox);
   const base = info.basemap ? ` · Base map: ${new URL(info.basemap.replaceAll(/[{}]/g, "")).hostname}` : "";
   find("attribution").textContent = `${attribution}${base} · MapLibre`;
-  const [path, parameters] = request(question, info);
-  for (const link of find("download").querySelectorAll("a")) {
-    link.href = address("download", { format: link.dataset.format, ...parameters });
-    link.download = `${path === "change" ? "changed" : "similar"}-chips.${link.dataset.format}`;
-  }
+  const [, parameters] = request(question, info);
+  for (const link of find("download").querySelectorAll("a")) link.href = address("download", { format: link.dataset.format, ...parameters });
 }
 
-/** The chip that is asked for; `year`s it is embedded in come with the server's answer. */
-export function drawQuestion(question, chip, grid) {
+/** The chip that is asked for. */
+export function drawQuestion(question, grid) {
   const [id] = question.like;
   if (question.mode === "change" || !id) return find("question").replaceChildren();
-  const others = (chip?.years ?? []).filter((year) => year !== question.year);
+  const middle = grid.middle(id);
   const facts = make(
     "div",
     { className: "facts" },
     make("h2", { className: "numbers" }, id),
-    make("p", { className: "numbers" }, coordinates(grid.middle(id))),
-    make("p", { className: "quiet numbers" }, chip ? `Embedded in ${[question.year, ...others].join(" and ")}` : "\u00a0"),
+    make("p", { className: "numbers" }, coordinates(middle)),
+    make("p", { id: "embedded", className: "quiet numbers" }, "\u00a0"),
     make(
       "p",
       { className: "row" },
-      make("button", { type: "button", data: { goto: id } }, icon("target"), "Show"),
-      make("button", { type: "button", id: "clear" }, icon("close"), "Clear"),
+      make("button", { type: "button", data: { goto: id } }, icon("target"), make("span", { className: "word" }, "Show")),
+      make("button", { type: "button", id: "clear" }, icon("close"), make("span", { className: "word" }, "Clear")),
     ),
   );
-  return find("question").replaceChildren(make("div", { className: "chip" }, photo(question.year, id), facts), make("ul", { id: "tokens", "aria-label": "Examples" }));
+  return find("question").replaceChildren(make("div", { className: "chip" }, photo(question.year, id, middle[1]), facts), make("ul", { id: "tokens", "aria-label": "Examples" }));
+}
+
+/** The years that the chip asked for is embedded in, once the server has said them. */
+export function drawYears({ years }) {
+  find("embedded").textContent = `Embedded in ${years.join(" and ")}`;
 }
 
 /** The examples as tokens, each with a button that takes it away. */
@@ -136,6 +133,7 @@ export function drawHits(question, info, features) {
   hits.replaceChildren(...features.map((feature, index) => card(question, info, feature, shown[index], most)));
   find("tools").hidden = false;
   find("found").textContent = question.mode === "change" ? `${features.length} most changed` : `${features.length} most similar`;
+  find("legend").textContent = question.mode === "change" ? "change: long is more" : "distance: short is similar";
   find("note").hidden = question.mode !== "change";
   find("note").textContent = question.mode === "change" ? sentence(info.change_note) : "";
 }
@@ -143,8 +141,8 @@ export function drawHits(question, info, features) {
 function card(question, info, { id, properties }, distance, most) {
   const change = question.mode === "change";
   const photos = change
-    ? changeYears(info).map((year) => make("span", { className: "side" }, photo(year, id, { loading: "lazy" }), make("span", { className: "year numbers" }, String(year))))
-    : [photo(question.year, id, { loading: "lazy" })];
+    ? changeYears(info).map((year) => make("span", { className: "side" }, photo(year, id, properties.latitude, { loading: "lazy" }), make("span", { className: "year numbers" }, String(year))))
+    : [photo(question.year, id, properties.latitude, { loading: "lazy" })];
   const place = coordinates([properties.longitude, properties.latitude]);
   const face = make(
     "button",

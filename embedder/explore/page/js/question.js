@@ -28,7 +28,8 @@ export function read(search, info) {
 /** [zoom, latitude, longitude] of the map in an address, or null. */
 export function readView(search) {
   const parts = (new URLSearchParams(search).get("at") ?? "").split("/").map(Number);
-  return parts.length === 3 && parts.every(Number.isFinite) ? parts : null;
+  const most = [24, 85, 180];
+  return parts.length === 3 && parts[0] >= 0 && parts.every((part, index) => Math.abs(part) <= most[index]) ? parts : null;
 }
 
 /** The address of a question and a view of the map. */
