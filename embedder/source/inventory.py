@@ -92,8 +92,8 @@ def check_unchanged(source: Source, key: str, file: TileFile) -> None:
         )
 
 
-def open_source(location: str) -> Source:
-    """The source at an https or s3 address, or in a folder. Requests are never signed."""
+def open_source(location: str, *, silence_s: int = 60) -> Source:
+    """The source at an https or s3 address, or in a folder. Requests are never signed. A server may say nothing for `silence_s` seconds."""
     if "://" not in location:
         return FolderSource(location)
     address = urlsplit(location.rstrip("/"))
@@ -101,14 +101,16 @@ def open_source(location: str) -> Source:
         raise UsageError("the source's address holds a user or a password: leave them out; the source is read without")
     if address.scheme == "s3" and address.netloc:
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        return BucketSource(location, bucket=address.netloc, prefix=address.path, endpoint=endpoint)
+        return BucketSource(location, bucket=address.netloc, prefix=address.path, endpoint=endpoint, silence_s=silence_s)
     if address.scheme in ("http", "https") and address.netloc:
         amazon = re.fullmatch(r"(?P<bucket>.+)\.(?P<host>s3[.-](?:[a-z0-9-]+\.)?amazonaws\.com(?:\.cn)?)", address.netloc)
         if amazon:
-            return BucketSource(location, bucket=amazon["bucket"], prefix=address.path, endpoint=f"{address.scheme}://{amazon['host']}")
+            endpoint = f"{address.scheme}://{amazon['host']}"
+            return BucketSource(location, bucket=amazon["bucket"], prefix=address.path, endpoint=endpoint, silence_s=silence_s)
         bucket, _, prefix = address.path.strip("/").partition("/")
         if bucket:
-            return BucketSource(location, bucket=bucket, prefix=prefix, endpoint=f"{address.scheme}://{address.netloc}")
+            endpoint = f"{address.scheme}://{address.netloc}"
+            return BucketSource(location, bucket=bucket, prefix=prefix, endpoint=endpoint, silence_s=silence_s)
     raise UsageError(f"source {location!r} is no bucket and no folder: write s3://bucket, https://host/bucket or a path")
 
 
@@ -154,7 +156,7 @@ class BucketSource:
 
     is_folder = False
 
-    def __init__(self, location: str, *, bucket: str, prefix: str, endpoint: str | None) -> None:
+    def __init__(self, location: str, *, bucket: str, prefix: str, endpoint: str | None, silence_s: int) -> None:
         import boto3  # noqa: PLC0415 - a folder needs no boto3
         from botocore import UNSIGNED  # noqa: PLC0415
         from botocore.config import Config  # noqa: PLC0415
@@ -167,8 +169,8 @@ class BucketSource:
         self._base = f"{scheme}://{bucket}.{host}" if is_amazon else f"{scheme}://{host}/{bucket}"
         config = Config(
             signature_version=UNSIGNED,
-            connect_timeout=10,
-            read_timeout=60,
+            connect_timeout=min(10, silence_s),
+            read_timeout=silence_s,
             retries={"total_max_attempts": 1},  # `retrying` covers what boto3 does, and broken bodies too
             max_pool_connections=32,
             s3={"addressing_style": "virtual" if is_amazon else "path"},
