@@ -1,8 +1,10 @@
 """Search of a continent: loading, indexing, asking, against LanceDB used plainly.
 
-    python benchmarks/explore.py [--rows 100000] [--queries 100] [--no-baseline]
+    python benchmarks/explore.py [--rows 100000] [--queries 100] [--no-baseline | --tried]
 
 A whole continent is --rows 796374: some ten minutes, and 10 GB of disk in build/bench.
+--tried measures, in place of all this, the indexes that the one in use was chosen from, LanceDB's exact search, and a plain matrix product
+over the vectors in memory; it prints the table of docs/performance.md.
 
 The vectors are invented, in clusters as land cover is: 4000 centres of 48 dimensions of falling weight, spread into 768 with a common
 mean and noise. They are written once, as this package's own column files with a manifest, to build/bench; the cache is made anew each time.
@@ -12,12 +14,14 @@ The baseline is LanceDB's IVF_PQ (512 partitions, 96 sub-vectors) over the same 
 import argparse
 import hashlib
 import json
+import math
 import os
 import resource
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +33,7 @@ from embedder.explore.catalogue import published_years
 from embedder.explore.database import Database
 from embedder.explore.index import Index
 from embedder.explore.ingest import open_database
-from embedder.explore.search import Question, Searcher
+from embedder.explore.search import Question, Searcher, top
 from embedder.grid import COLUMN_COUNT, chips_in_column
 from embedder.progress import Progress
 from embedder.recipes import RECIPES
@@ -42,6 +46,22 @@ FOLDER = Path(__file__).parents[1] / "build" / "bench"
 CLUSTERS, DIMENSIONS = 4_000, 48
 IN_COLUMN = chips_in_column(RECIPE.chip_pixels)
 K = 10
+
+TRIED: dict[str, tuple[tuple[str, str, dict[str, int], tuple[tuple[int, int], ...]], ...]] = {
+    "float32": (
+        ("IVF_RQ, 1 bit", "IvfRq", {"num_bits": 1}, ((50, 1), (20, 5), (50, 5))),
+        ("IVF_RQ, 5 bits", "IvfRq", {"num_bits": 5}, ((50, 1), (50, 3))),
+        ("IVF_SQ", "IvfSq", {}, ((50, 1), (50, 3))),
+        ("IVF_HNSW_SQ, 1 partition, m 16, ef 100", "HnswSq", {"num_partitions": 1, "m": 16, "ef_construction": 100}, ((1, 1), (1, 3))),
+        ("IVF_PQ, 96 sub-vectors", "IvfPq", {"num_sub_vectors": 96}, ((50, 1), (50, 5))),
+    ),
+    "float16": (
+        ("float16: IVF_RQ, 1 bit", "IvfRq", {"num_bits": 1}, ((50, 5),)),
+        ("float16: IVF_RQ, 5 bits", "IvfRq", {"num_bits": 5}, ((50, 3),)),
+        ("float16: IVF_SQ", "IvfSq", {}, ((50, 3),)),
+    ),
+}
+"""By the numbers in the table: name, LanceDB's class, its settings, and the pairs of nprobes and refine factor to ask with."""
 
 
 def make_output(rows: int) -> Path:
@@ -105,11 +125,15 @@ def timed(ask: Callable[[int], set[int]], positions: Sequence[int]) -> tuple[lis
     return times, found
 
 
+def recall(found: list[set[int]], truth: list[set[int]]) -> float:
+    """The part of the true hits that was found."""
+    return sum(len(some & right) for some, right in zip(found, truth, strict=True)) / (K * len(truth))
+
+
 def report(name: str, times: list[float], found: list[set[int]], truth: list[set[int]]) -> float:
     """Print and return the median."""
-    recall = sum(len(some & right) for some, right in zip(found, truth, strict=True)) / (K * len(truth))
     median = statistics.median(times)
-    print(f"{name:44} recall@{K} {recall:.3f}   p50 {median:7.1f} ms   p95 {np.percentile(times, 95):7.1f} ms", flush=True)
+    print(f"{name:44} recall@{K} {recall(found, truth):.3f}   p50 {median:7.1f} ms   p95 {np.percentile(times, 95):7.1f} ms", flush=True)
     return median
 
 
@@ -124,47 +148,98 @@ def ours(searcher: Searcher, *, exact: bool) -> Callable[[int], set[int]]:
     return ask
 
 
-def baseline(database: Database, positions: Sequence[int], truth: list[set[int]]) -> dict[str, float]:
-    """LanceDB as its guide shows: create_table, create_index, search."""
+@contextmanager
+def plain_table(database: Database, numbers: str = "float32") -> Iterator[Any]:
+    """The vectors as a LanceDB table, made as its guide shows."""
     import lancedb  # noqa: PLC0415
     import pyarrow as pa  # noqa: PLC0415
-    from lancedb.index import IvfPq  # noqa: PLC0415
 
     folder = FOLDER / "explore-plain"
     shutil.rmtree(folder, ignore_errors=True)
-    schema = pa.schema([("position", pa.int32()), ("vector", pa.list_(pa.float32(), RECIPE.width))])
+    vector_type = pa.list_(pa.from_numpy_dtype(numbers), RECIPE.width)
+    schema = pa.schema([("position", pa.int32()), ("vector", vector_type)])
 
     def batches() -> Any:  # noqa: ANN401
         for start, block in database.blocks(database.live):
-            vector = pa.FixedSizeListArray.from_arrays(pa.array(block.ravel().copy()), type=schema.field("vector").type)
+            vector = pa.FixedSizeListArray.from_arrays(pa.array(block.ravel().astype(numbers)), type=vector_type)
             yield pa.record_batch([pa.array(np.arange(start, start + len(block), dtype=np.int32)), vector], schema=schema)
 
-    start = time.perf_counter()
-    table: Any = lancedb.connect(folder).create_table("plain", pa.RecordBatchReader.from_batches(schema, batches()))
-    ingest = time.perf_counter() - start
-    start = time.perf_counter()
-    table.create_index("vector", config=IvfPq(distance_type="cosine", num_partitions=512, num_sub_vectors=96))
-    built = time.perf_counter() - start
-    print(f"plain LanceDB: ingest {ingest:.1f} s, IVF_PQ {built:.1f} s", flush=True)
-
-    def ask(build: Callable[[Any], Any]) -> Callable[[int], set[int]]:
-        def run(position: int) -> set[int]:
-            query = database.vectors([position])[0]
-            found = build(table.search(query).distance_type("cosine")).limit(K + 1).select(["position", "_distance"]).to_arrow()
-            return set(found["position"].to_pylist()) - {position}
-
-        return run
-
-    out = {"ingest": ingest, "build": built}
-    for name, build, questions in (
-        ("plain IVF_PQ, its defaults", lambda search: search, len(positions)),
-        ("plain IVF_PQ, nprobes 50, refine 20", lambda search: search.nprobes(50).refine_factor(20), len(positions)),
-        ("plain exact (bypass_vector_index)", lambda search: search.bypass_vector_index(), 5),
-    ):
-        times, found = timed(ask(build), positions[:questions])
-        out[name] = report(name, times, found, truth[:questions])
+    yield lancedb.connect(folder).create_table("plain", pa.RecordBatchReader.from_batches(schema, batches()))
     shutil.rmtree(folder)
+
+
+def plain(database: Database, table: Any, build: Callable[[Any], Any]) -> Callable[[int], set[int]]:  # noqa: ANN401
+    """Ask LanceDB for the chips like the one at a position."""
+
+    def ask(position: int) -> set[int]:
+        query = database.vectors([position])[0]
+        found = build(table.search(query).distance_type("cosine")).limit(K + 1).select(["position", "_distance"]).to_arrow()
+        return set(found["position"].to_pylist()) - {position}
+
+    return ask
+
+
+def looking(probes: int, refine: int) -> Callable[[Any], Any]:
+    """Into so many partitions, with so many times the hits compared exactly."""
+    return lambda search: search.nprobes(probes).refine_factor(refine)
+
+
+def baseline(database: Database, positions: Sequence[int], truth: list[set[int]]) -> dict[str, float]:
+    """LanceDB as its guide shows: create_table, create_index, search."""
+    from lancedb.index import IvfPq  # noqa: PLC0415
+
+    start = time.perf_counter()
+    with plain_table(database) as table:
+        ingest = time.perf_counter() - start
+        start = time.perf_counter()
+        table.create_index("vector", config=IvfPq(distance_type="cosine", num_partitions=512, num_sub_vectors=96))
+        built = time.perf_counter() - start
+        print(f"plain LanceDB: ingest {ingest:.1f} s, IVF_PQ {built:.1f} s", flush=True)
+        out = {"build": built}
+        for name, build, questions in (
+            ("plain IVF_PQ, its defaults", lambda search: search, len(positions)),
+            ("plain IVF_PQ, nprobes 50, refine 20", looking(50, 20), len(positions)),
+            ("plain exact (bypass_vector_index)", lambda search: search.bypass_vector_index(), 5),
+        ):
+            times, found = timed(plain(database, table, build), positions[:questions])
+            out[name] = report(name, times, found, truth[:questions])
     return out
+
+
+def tried(database: Database, positions: Sequence[int], truth: list[set[int]]) -> None:
+    """Print what else could have been chosen, as the table of docs/performance.md."""
+    from lancedb import index  # noqa: PLC0415
+
+    print(f"\n| {database.rows} rows | built in | nprobes | refine | recall@{K} | p50 |\n|---|---|---|---|---|---|")
+
+    def row(ask: Callable[[int], set[int]], *cells: object) -> None:
+        times, found = timed(ask, positions)
+        print(f"| {' | '.join(map(str, cells))} | {recall(found, truth):.3f} | {statistics.median(times):.1f} ms |", flush=True)
+
+    partitions = max(1, math.isqrt(database.rows) // 2)
+    row(in_memory(database), "matrix product in memory", "", "", "")
+    for numbers, indexes in TRIED.items():
+        with plain_table(database, numbers) as table:
+            row(plain(database, table, lambda search: search), f"LanceDB exact, {numbers}", "", "", "")
+            for name, kind, settings, asked in indexes:
+                start = time.perf_counter()
+                config = getattr(index, kind)(distance_type="cosine", **({"num_partitions": partitions} | settings))
+                table.create_index("vector", config=config)
+                built = time.perf_counter() - start
+                for probes, refine in asked:
+                    row(plain(database, table, looking(probes, refine)), name, f"{built:.0f} s", probes, refine)
+
+
+def in_memory(database: Database) -> Callable[[int], set[int]]:
+    """One product of all vectors, which are in memory, with the query's."""
+    vectors = np.empty((database.rows, RECIPE.width), np.float32)
+    for start, block in database.blocks(database.live):
+        vectors[start : start + len(block)] = block
+
+    def ask(position: int) -> set[int]:
+        return set(top(vectors @ vectors[position], K + 1).tolist()) - {position}
+
+    return ask
 
 
 def main() -> None:
@@ -173,6 +248,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--no-baseline", action="store_true")
+    parser.add_argument("--tried", action="store_true")
     arguments = parser.parse_args()
     output = make_output(arguments.rows)
     cache = FOLDER / "explore-cache"
@@ -199,15 +275,18 @@ def main() -> None:
     print(f"second start: {time.perf_counter() - start:.2f} s")
     positions = np.random.default_rng(2).integers(0, database.rows, arguments.queries).tolist()
     times, truth = timed(ours(searcher, exact=True), positions)
+    if arguments.tried:
+        tried(database, positions, truth)
+        return
     exact = report("exact", times, truth, truth)
     times, found = timed(ours(searcher, exact=False), positions)
     quick = report("index, candidates compared exactly" if searcher.has_index else "exact (too few for an index)", times, found, truth)
     print(f"peak memory of all this: {peak():.2f} GB", flush=True)
     if not arguments.no_baseline:
-        plain = baseline(database, positions, truth)
-        print(f"ratio to plain: index build {plain['build'] / max(training, 1e-9):.1f} x quicker, ", end="")
-        print(f"search {plain['plain IVF_PQ, nprobes 50, refine 20'] / quick:.1f} x, ", end="")
-        print(f"exact {plain['plain exact (bypass_vector_index)'] / exact:.1f} x")
+        theirs = baseline(database, positions, truth)
+        print(f"ratio to plain: index build {theirs['build'] / max(training, 1e-9):.1f} x quicker, ", end="")
+        print(f"search {theirs['plain IVF_PQ, nprobes 50, refine 20'] / quick:.1f} x, ", end="")
+        print(f"exact {theirs['plain exact (bypass_vector_index)'] / exact:.1f} x")
 
 
 if __name__ == "__main__":

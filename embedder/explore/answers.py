@@ -9,10 +9,10 @@ from embedder import __version__
 from embedder.errors import UsageError
 from embedder.explore import coverage
 from embedder.explore.explorer import Explorer, change_note
-from embedder.explore.places import GRID, chip_at, parse_box, parse_chip, require_embedded
+from embedder.explore.places import GRID, chip_at, parse_box, parse_chip, parse_chips, position_of
 from embedder.explore.results import box, geojson
 from embedder.explore.search import MOST_HITS, UNLIKE_WEIGHT, Hit, Question
-from embedder.grid import VERSIONS, Chip
+from embedder.grid import VERSIONS, Bounds
 
 ATTRIBUTION = "© ESA WorldCover project {year} / Contains modified Copernicus Sentinel data ({year}) processed by ESA WorldCover consortium"
 
@@ -79,6 +79,13 @@ class Collection(BaseModel):
     features: list[Feature]
 
 
+class Coverage(BaseModel):
+    """What is embedded: GeoJSON."""
+
+    type: str
+    features: list[dict[str, Any]] = Field(description="One, a MultiPolygon of boxes, with the year and the number of chips.")
+
+
 def info(explorer: Explorer, basemap: str | None) -> Info:
     """What /api/info says."""
     years = []
@@ -90,7 +97,7 @@ def info(explorer: Explorer, basemap: str | None) -> Info:
                 composite=VERSIONS[year],
                 chips=searcher.database.count,
                 columns=len(searcher.database.record.columns),
-                bounds=list(vars(around).values()) if around else None,
+                bounds=_numbers(around) if around else None,
                 indexed=searcher.has_index,
                 attribution=ATTRIBUTION.format(year=year),
             )
@@ -102,7 +109,7 @@ def info(explorer: Explorer, basemap: str | None) -> Info:
         years=years,
         warnings=explorer.warnings(),
         change_note=change_note(*explorer.years[:2]) if len(years) > 1 else None,
-        grid=list(vars(GRID).values()),
+        grid=_numbers(GRID),
         limits={"k": MOST_HITS, "unlike_weight": UNLIKE_WEIGHT},
         basemap=basemap,
         version=__version__,
@@ -118,13 +125,13 @@ def chip(explorer: Explorer, year: int, name: str | None, lon: float | None, lat
         found = chip_at(lon, lat, explorer.recipe.chip_pixels)
     else:
         raise UsageError("give either chip, or lon and lat")
-    require_embedded(database, found)
+    position_of(database, found)
     return ChipAnswer(
         chip_id=found.id,
         year=year,
         years=[other for other, searcher in explorer.searchers.items() if searcher.database.position(found) is not None],
         center=[round(value, 7) for value in found.bounds.center],
-        bounds=[round(value, 7) for value in vars(found.bounds).values()],
+        bounds=_numbers(found.bounds),
         geometry=box(found.bounds),
         picture=f"/api/picture/{year}/{found.id}.jpg",
     )
@@ -134,13 +141,10 @@ def search(  # noqa: PLR0917 - as they stand in the address
     explorer: Explorer, year: int, like: Sequence[str], unlike: Sequence[str], count: int, bbox: str | None
 ) -> tuple[list[Hit], dict[str, Any]]:
     """The hits, and what is said about them."""
-    searcher = explorer.searcher(year)
-
-    def chips(names: Sequence[str]) -> list[Chip]:
-        return [require_embedded(searcher.database, parse_chip(name, explorer.recipe.chip_pixels)) for name in names]
-
+    pixels = explorer.recipe.chip_pixels
     bounds = None if bbox is None else parse_box(bbox)
-    hits = searcher.search(Question(like=chips(like), unlike=chips(unlike), count=count, bounds=bounds))
+    question = Question(like=parse_chips(like, pixels), unlike=parse_chips(unlike, pixels), count=count, bounds=bounds)
+    hits = explorer.searcher(year).search(question)
     return hits, explorer.about() | {"year": year, "like": list(like), "unlike": list(unlike)}
 
 
@@ -157,3 +161,7 @@ def collection(hits: Sequence[Hit], said: dict[str, Any]) -> dict[str, Any]:
     for hit, feature in zip(hits, found["features"], strict=True):
         feature["properties"]["picture"] = f"/api/picture/{hit.year}/{hit.chip.id}.jpg"
     return found
+
+
+def _numbers(bounds: Bounds) -> list[float]:
+    return [round(value, 7) for value in vars(bounds).values()]

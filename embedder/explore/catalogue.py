@@ -13,6 +13,10 @@ from embedder.storage import Storage
 
 V002 = replace(RECIPES["clay-v0.1-published"], name="v002")
 """The embeddings that Clay published in 2024: files without a manifest, a run record or outcomes."""
+V002_WARNING = (
+    "the v002 embeddings were made from raw pixels without normalisation, with one location for all chips, and with NIR at a position that "
+    "the model was not trained with: distances between them are not those of clay-v0.1"
+)
 EXPLORABLE = RECIPES | {V002.name: V002}
 """Whatever can be searched, by the name that --recipe takes."""
 
@@ -87,7 +91,6 @@ def _from_listing(storage: Storage, year: int) -> Published | None:
             if match and int(match[1]) < COLUMN_COUNT:
                 columns[int(match[1])] = ColumnFile(key=listed.key, identity=listed.version, is_sha256=False)
         if columns:
-            return Published(
-                storage=storage, recipe=V002, year=year, digest="v002", columns=dict(sorted(columns.items())), warning=None, run=None
-            )
+            columns = dict(sorted(columns.items()))
+            return Published(storage=storage, recipe=V002, year=year, digest="v002", columns=columns, warning=V002_WARNING, run=None)
     return None

@@ -1,9 +1,11 @@
 """`embedder search` and `embedder explore`. What only they need is imported when they run."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from embedder.errors import UsageError
 from embedder.options import debug_option, option
@@ -56,36 +58,46 @@ def search_command(  # noqa: PLR0917 - click gives them by name
 ) -> None:
     """Find similar chips, or the chips that changed most."""
     from embedder.explore import results  # noqa: PLC0415
-    from embedder.explore.explorer import change_note  # noqa: PLC0415
-    from embedder.explore.places import parse_box  # noqa: PLC0415
+    from embedder.explore.catalogue import EXPLORABLE  # noqa: PLC0415
+    from embedder.explore.explorer import change_note, check_years  # noqa: PLC0415
+    from embedder.explore.places import parse_box, parse_chips  # noqa: PLC0415
     from embedder.explore.search import Question, check_count  # noqa: PLC0415
 
+    # All that can be wrong in what was given is found before anything takes time.
     check_count(count)
     if to:
-        results.form_of(to)  # before anything takes time
+        results.check_file(to)
+        if _is_given("form"):
+            raise UsageError("the name after --to says the form: leave out --format")
     bounds = parse_box(bbox) if bbox else None
     progress = Progress()
     if change:
-        if like or unlike or lon is not None or lat is not None or year is not None:
+        if like or unlike or lon is not None or lat is not None or _is_given("year"):
             raise UsageError("--change ranks all chips: leave out --chip, --like, --unlike, --lon, --lat and --year")
+        check_years(*change)
         explorer = _open(output, recipe, change, progress)
         hits, note = explorer.changes(*change, count, bounds), change_note(*change)
-        progress.say(note)
         said = explorer.about() | {"years": list(change), "note": note}
     else:
+        pixels = EXPLORABLE[recipe].chip_pixels
+        examples, others = _examples(like, lon, lat, pixels), parse_chips(unlike, pixels)
         explorer = _open(output, recipe, [] if year is None else [year], progress)
         searcher = explorer.searcher(year or max(explorer.years))
-        examples = _examples(explorer, searcher.database.year, like, lon, lat)
-        others = _chips(explorer, searcher.database.year, unlike)
         hits = searcher.search(Question(like=examples, unlike=others, count=count, bounds=bounds, exact=exact))
-        said = explorer.about() | {"year": searcher.database.year, "like": [chip.id for chip in examples], "unlike": list(unlike)}
+        ids, other_ids = ([chip.id for chip in chips] for chips in (examples, others))
+        said = explorer.about() | {"year": searcher.database.year, "like": ids, "unlike": other_ids}
+        unlike_too = f" and unlike {' '.join(other_ids)}" if others else ""
+        note = f"like {' '.join(ids)}{unlike_too} in {searcher.database.year}"
+    progress.say(note)
+    if not hits:
+        progress.say(f"nothing was found{' in this box: choose a larger one' if bbox else ''}")
     if to:
         results.write_file(hits, to, said)
         progress.say(f"wrote {len(hits)} chips to {to}")
-    elif form == "table":
-        click.echo(results.table(hits))
-    else:
+    elif form != "table":
         click.echo(results.encode(hits, form, said).decode(), nl=False)
+    elif hits:
+        click.echo(results.table(hits))
 
 
 @click.command("explore")
@@ -95,7 +107,7 @@ def search_command(  # noqa: PLR0917 - click gives them by name
 @click.option("--port", type=click.IntRange(0, 65535), default=8_000, show_default=True, help="Port to listen at; 0 takes a free one.")
 @click.option("--open/--no-open", "show", default=True, show_default=True, help="Open the page in the browser.")
 @click.option("--recall", is_flag=True, help="Measure the index against exact search instead, and print what was found.")
-@option("--wms", help="WMS for the chips' pictures, or none.  [default: ESA WorldCover's]")
+@option("--wms", help="WMS for the chips' pictures, or none.  [default: ESA WorldCover's, if the run read its public bucket]")
 @option("--wms-layer", help="Its layer; {year} stands for the year.  [default: WORLDCOVER_{year}_S2_TCC]")
 @option("--source", help="Where the tiles are, for pictures without the WMS.  [default: where the run read them]")
 @option("--basemap", help="Tiles of a base map, https://host/{z}/{x}/{y}.png.  [default: none]")
@@ -117,46 +129,48 @@ def explore_command(  # noqa: PLR0917 - click gives them by name
     from embedder.explore.index import require  # noqa: PLC0415
 
     require("lancedb", "fastapi", "uvicorn", "maplibre")
-    explorer = _open(output, recipe, year, Progress())
     if recall:
         from embedder.explore.recall import describe, measure  # noqa: PLC0415
 
-        for each, searcher in explorer.searchers.items():
+        for each, searcher in _open(output, recipe, year, Progress()).searchers.items():
             click.echo(f"{each}: {describe(measure(searcher))}")
         return
     from embedder.explore.explorer import PictureOptions  # noqa: PLC0415
-    from embedder.explore.serve import serve  # noqa: PLC0415
-    from embedder.explore.server import make_app  # noqa: PLC0415
-    from embedder.explore.wms import LAYER, URL  # noqa: PLC0415
+    from embedder.explore.serve import listen, serve  # noqa: PLC0415
+    from embedder.explore.server import make_app, origin_of  # noqa: PLC0415
+    from embedder.explore.wms import LAYER  # noqa: PLC0415
 
-    options = PictureOptions(wms=wms or URL, layer=wms_layer or LAYER, source=source)
-    serve(make_app(explorer, explorer.pictures(options), host=host, basemap=basemap), host, port, show=show)
+    # As in a search: what was given is checked before anything takes time.
+    options = PictureOptions(wms=wms, layer=wms_layer or LAYER, source=source)
+    if basemap:
+        origin_of(basemap)
+    listening = listen(host, port)
+    explorer = _open(output, recipe, year, Progress())
+    serve(make_app(explorer, explorer.pictures(options), host=host, basemap=basemap), listening, host, show=show)
 
 
-def _open(output: str, recipe: str, years: Any, progress: Progress) -> "Explorer":  # noqa: ANN401
+def _is_given(name: str) -> bool:
+    """Whether an option stands on the command line, not in the environment."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
+def _open(output: str, recipe: str, years: Sequence[int], progress: Progress) -> "Explorer":
     from embedder.explore.explorer import open_explorer  # noqa: PLC0415
 
-    explorer = open_explorer(output, recipe, list(years), progress)
+    explorer = open_explorer(output, recipe, years, progress)
     for warning in explorer.warnings():
         progress.say(f"NOTE: {warning}")
     return explorer
 
 
-def _examples(explorer: "Explorer", year: int, like: tuple[str, ...], lon: float | None, lat: float | None) -> list["Chip"]:
-    from embedder.explore.places import chip_at, require_embedded  # noqa: PLC0415
+def _examples(like: Sequence[str], lon: float | None, lat: float | None, pixels: int) -> list["Chip"]:
+    from embedder.explore.places import chip_at, parse_chips  # noqa: PLC0415
 
-    examples = _chips(explorer, year, like)
+    examples = parse_chips(like, pixels)
     if (lon is None) != (lat is None):
         raise UsageError("a place has both --lon and --lat: give the other one too")
     if lon is not None and lat is not None:
-        examples.append(require_embedded(explorer.searcher(year).database, chip_at(lon, lat, explorer.recipe.chip_pixels)))
+        examples.append(chip_at(lon, lat, pixels))
     if not examples:
         raise UsageError("no chip is given to look for: give --chip, or --lon and --lat, or --change")
     return examples
-
-
-def _chips(explorer: "Explorer", year: int, names: tuple[str, ...]) -> list["Chip"]:
-    from embedder.explore.places import parse_chip, require_embedded  # noqa: PLC0415
-
-    database = explorer.searcher(year).database
-    return [require_embedded(database, parse_chip(name, explorer.recipe.chip_pixels)) for name in names]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from embedder.errors import NotFoundError, UsageError
+from embedder.errors import ConfigurationError, NotFoundError, UsageError
 from embedder.explore.catalogue import EXPLORABLE, Published, published_years
-from embedder.explore.images import TilePictures
+from embedder.explore.images import SILENCE_S, TilePictures
 from embedder.explore.ingest import open_database
 from embedder.explore.pictures import Pictures
 from embedder.explore.search import Hit, Searcher, changes
@@ -21,13 +21,23 @@ from embedder.storage import open_storage
 
 @dataclass(frozen=True, kw_only=True)
 class PictureOptions:
-    """Where pictures come from."""
+    """Where pictures come from. UsageError or ConfigurationError where that can't be."""
 
-    wms: str = URL
-    """An address, or `none`."""
+    wms: str | None = None
+    """An address, or `none`; by default ESA WorldCover's, if what was embedded is its public bucket."""
     layer: str = LAYER
     source: str | None = None
     """Where the tiles are; by default where the run read them."""
+
+    def __post_init__(self) -> None:
+        if self.source:
+            open_source(self.source)
+        if self.wms:
+            self.make_wms(self.wms)
+
+    def make_wms(self, address: str) -> Wms | None:
+        """The WMS at that address, with this layer."""
+        return None if address.lower() == "none" else Wms(address, self.layer)
 
 
 class Explorer:
@@ -59,8 +69,7 @@ class Explorer:
 
     def changes(self, before: int, after: int, count: int, bounds: Bounds | None = None) -> list[Hit]:
         """The chips that differ most between two years."""
-        if before == after:
-            raise UsageError(f"change is between two years, and both are {before}: give 2020 and 2021")
+        check_years(before, after)
         runs = [self.published[year].run for year in (before, after) if year in self.published]
         if len({run.weights_sha256 for run in runs if run}) > 1:
             raise UsageError(
@@ -71,13 +80,22 @@ class Explorer:
     def pictures(self, options: PictureOptions) -> Pictures:
         """The chips' pictures, kept beside the embeddings' cache."""
         runs = {year: published.run for year, published in self.published.items() if published.run}
-        own = next(iter(runs.values()), None)
-        source = open_source(options.source or (own.source if own else PUBLIC_SOURCE))
-        inventories = {year: run.inventory for year, run in runs.items() if run.source == source.location}
-        kind = sha256(f"{options} {source.location}".encode()).hexdigest()[:8]  # pictures of another layer are others
+        sources = [run.source for run in runs.values()] or [PUBLIC_SOURCE]
+        wms = options.make_wms(options.wms or (URL if {*sources} == {PUBLIC_SOURCE} else "none"))  # ESA's shows no other ground
+        location = options.source or sources[0]
+        try:
+            source = open_source(location, silence_s=SILENCE_S)
+        except ConfigurationError as error:
+            if options.source:
+                raise
+            Progress().say(f"NOTE: no pictures from the run's tiles: {error}")
+            tiles = None
+        else:
+            location = source.location
+            tiles = TilePictures(source, {year: run.inventory for year, run in runs.items() if run.source == location})
+        kind = sha256(f"{options} {location}".encode()).hexdigest()[:8]  # pictures of another layer are others
         folder = next(iter(self.searchers.values())).database.folder.parent / f"pictures-{kind}"
-        wms = None if options.wms.lower() == "none" else Wms(options.wms, options.layer)
-        return Pictures(folder, wms, TilePictures(source, inventories))
+        return Pictures(folder, wms, tiles)
 
 
 def open_explorer(output: str, recipe: str, years: Sequence[int], progress: Progress) -> Explorer:
@@ -85,6 +103,12 @@ def open_explorer(output: str, recipe: str, years: Sequence[int], progress: Prog
     chosen = EXPLORABLE[recipe]
     published = published_years(open_storage(output), chosen, years)
     return Explorer(chosen, published, {each.year: Searcher(open_database(each, progress)) for each in published})
+
+
+def check_years(before: int, after: int) -> None:
+    """UsageError where nothing can have changed."""
+    if before == after:
+        raise UsageError(f"change is between two years, and both are {before}: give 2020 and 2021")
 
 
 def change_note(before: int, after: int) -> str:

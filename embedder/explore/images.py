@@ -1,7 +1,6 @@
 """Pictures decoded and encoded by GDAL, in memory; and a chip's picture from the source's tile."""
 
 import math
-import threading
 import warnings
 
 import numpy as np
@@ -10,9 +9,9 @@ from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterWindow
 
-from embedder.errors import TemporaryError
-from embedder.grid import Chip, tile_windows
-from embedder.source.inventory import Inventory, Source, list_tiles
+from embedder.errors import NotFoundError, TemporaryError
+from embedder.grid import Chip, Tile, tile_windows
+from embedder.source.inventory import Inventory, Source
 from embedder.source.tiles import GDAL_OPTIONS
 
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)  # a picture has no place, and need have none
@@ -26,6 +25,8 @@ BRIGHTEST = 3_000
 """Reflectance x 10000 that is shown white."""
 GAMMA = 0.8
 QUALITY = 85
+SILENCE_S = 3
+"""How long a source may say nothing: behind a picture there is a person."""
 
 
 def height_of(chip: Chip) -> int:
@@ -70,28 +71,24 @@ class TilePictures:
     """Chips cut from the source's tiles, read from their overviews."""
 
     def __init__(self, source: Source, inventories: dict[int, Inventory]) -> None:
-        """`inventories` by year, as far as they are known; the others are listed when they are first needed."""
+        """`inventories` by year, as far as they are known; of other years each tile is asked for."""
         self._source, self._inventories = source, inventories
-        self._listing = threading.Lock()
 
     def __call__(self, chip: Chip, year: int) -> bytes | None:
-        """A JPEG, white where the source has no tile; None where it has none at all. TemporaryError where it can't be read."""
-        with self._listing:
-            if year not in self._inventories:
-                self._inventories[year] = list_tiles(self._source, year)
-        inventory = self._inventories[year]
+        """A JPEG, white where the source has no tile; None where it has none at all. One attempt: TemporaryError where that fails."""
         height = height_of(chip)
-        parts = {tile: window for tile, window in tile_windows(chip.window).items() if tile in inventory}
+        parts = {tile: window for tile, window in tile_windows(chip.window).items() if self._exists(tile, year)}
         if not parts:
             return None
         image: Image = np.full((3, height, WIDTH), 255, np.uint8)
+        options = GDAL_OPTIONS | {"GDAL_HTTP_CONNECTTIMEOUT": str(SILENCE_S), "GDAL_HTTP_LOW_SPEED_TIME": str(SILENCE_S)}
         for tile, window in parts.items():
             x, y = tile.window.x + window.x - chip.window.x, tile.window.y + window.y - chip.window.y
             left, right = (round(edge * WIDTH / chip.pixels) for edge in (x, x + window.width))
             top, bottom = (round(edge * height / chip.pixels) for edge in (y, y + window.height))
             if right > left and bottom > top:
                 try:
-                    with rasterio.Env(**GDAL_OPTIONS), rasterio.open(self._source.gdal_path(tile.key(year))) as dataset:
+                    with rasterio.Env(**options), rasterio.open(self._source.gdal_path(tile.key(year))) as dataset:
                         pixels = dataset.read(
                             [1, 2, 3],
                             window=RasterWindow(window.x, window.y, window.width, window.height),
@@ -101,6 +98,15 @@ class TilePictures:
                     raise TemporaryError(f"tile {tile.name} can't be read from {self._source.location}: try again later") from error
                 image[:, top:bottom, left:right] = _shown(pixels)
         return encode(image)
+
+    def _exists(self, tile: Tile, year: int) -> bool:
+        if year in self._inventories:
+            return tile in self._inventories[year]
+        try:
+            self._source.stat(tile.key(year))
+        except NotFoundError:
+            return False
+        return True
 
 
 def _shown(pixels: NDArray[np.uint16]) -> Image:

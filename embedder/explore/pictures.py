@@ -4,10 +4,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 from uuid import uuid4
 
-from embedder.errors import EmbedderError, TemporaryError
+from embedder.errors import EmbedderError, NotFoundError, TemporaryError
+from embedder.explore.rest import Rest
 from embedder.explore.wms import Wms
 from embedder.grid import Chip
 
@@ -16,38 +19,72 @@ CACHE_BYTES = 256_000_000
 KEPT = 0.8
 """The part of these that is left after a tidying."""
 
-TilePicture = Callable[[Chip, int], bytes | None]
-"""A chip's picture from the source's tile; None where there is no tile."""
+Ask = Callable[[Chip, int], bytes | None]
+"""For a chip's JPEG in a year; None where there is none. EmbedderError where that can't be known now."""
+Origin = Literal["wms", "tile"]
+"""Whether a picture is the WMS's or cut from the source's tile. Their colours differ."""
+NAMES: dict[Origin, str] = {"wms": "WMS", "tile": "source"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A chip's picture."""
+
+    jpeg: bytes = field(repr=False)
+    origin: Origin
 
 
 class Pictures:
     """Pictures of chips, for several threads. No request's text ever becomes a path: names are made from the chip's numbers."""
 
-    def __init__(self, folder: Path, wms: Wms | None, from_tile: TilePicture) -> None:
-        self._folder, self._wms, self._from_tile = folder, wms, from_tile
+    def __init__(self, folder: Path, wms: Wms | None, from_tile: Ask | None) -> None:
+        self._folder = folder
+        self._from_wms, self._from_tile = wms.picture if wms else None, from_tile
+        self._rests: dict[tuple[Origin, int], Rest] = {}
+        """By year too: each has its own layer, and one may be missing."""
+        self._turns: dict[Chip, threading.Lock] = {}
         self._tidying = threading.Lock()
         self._size: int | None = None
 
-    def get(self, chip: Chip, year: int) -> bytes:
-        """A JPEG; TemporaryError, with a sentence for a person, where neither the WMS nor the tile answers."""
-        path = self._folder / f"{year}-{chip.pixels}-{chip.id}.jpg"
+    def get(self, chip: Chip, year: int, beside: int | None = None) -> Picture:
+        """From the WMS, otherwise from the tile; beside the picture of another year, from the WMS only where it has both.
+
+        Without one, the error is a sentence for a person: TemporaryError if there may be one later, otherwise NotFoundError.
+        """
+        errors = []
+        pair = sorted({year, year if beside is None else beside})
+        origins: dict[Origin, list[int]] = {"wms": pair, "tile": [year]}
+        with self._turns.setdefault(chip, threading.Lock()):  # who asks for the other year meanwhile finds both on the disk
+            for origin, years in origins.items():
+                try:
+                    found = {each: self._one(origin, chip, each) for each in years}
+                    return Picture(jpeg=found[year], origin=origin)
+                except EmbedderError as error:
+                    errors.append(error)
+        is_final = all(isinstance(error, NotFoundError) for error in errors)
+        sentence = f"no picture of chip {chip.id} in {year}: {', and '.join(map(str, errors))}"
+        raise NotFoundError(sentence) if is_final else TemporaryError(sentence)
+
+    def _one(self, origin: Origin, chip: Chip, year: int) -> bytes:
+        path = self._folder / f"{year}-{chip.pixels}-{chip.id}-{origin}.jpg"
         with suppress(OSError):
             return path.read_bytes()
-        picture = self._wms.picture(chip, year) if self._wms else None
-        from_wms = picture is not None
-        if picture is None:
-            try:
-                picture = self._from_tile(chip, year)
-            except EmbedderError as error:
-                raise TemporaryError(f"no picture of chip {chip.id} in {year} now: {self._why()}, nor the tile ({error})") from error
-        if picture is None:
-            raise TemporaryError(f"no picture of chip {chip.id} in {year}: {self._why()}, and the source has no tile there")
-        if from_wms or not (self._wms and self._wms.is_resting):  # a stand-in is not kept for good while the WMS is away
-            self._keep(path, picture)
-        return picture
-
-    def _why(self) -> str:
-        return "the WMS does not answer" if self._wms else "no WMS is configured"
+        name, rest = NAMES[origin], self._rests.setdefault((origin, year), Rest())
+        ask = self._from_wms if origin == "wms" else self._from_tile
+        if ask is None:
+            raise NotFoundError(f"there is no {name}")
+        if not rest.may_ask():
+            raise TemporaryError(f"the {name} does not answer")
+        try:
+            jpeg = ask(chip, year)
+        except EmbedderError:
+            rest.failed()
+            raise
+        rest.answered()
+        if jpeg is None:
+            raise NotFoundError(f"the {name} has none")
+        self._keep(path, jpeg)
+        return jpeg
 
     def _keep(self, path: Path, picture: bytes) -> None:
         with suppress(OSError):  # a full disk is no reason to show no picture

@@ -1,6 +1,7 @@
 """Places as people write them: chip ids, longitude and latitude, boxes; and why a place has no embedding."""
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -23,6 +24,11 @@ def parse_chip(text: str, pixels: int) -> Chip:
     if chip.column >= columns or chip.row >= rows:
         raise UsageError(f"chip {text} is off the grid: columns are c0000 to c{columns - 1:04d}, rows r0000 to r{rows - 1:04d}")
     return chip
+
+
+def parse_chips(names: Sequence[str], pixels: int) -> list[Chip]:
+    """Several."""
+    return [parse_chip(name, pixels) for name in names]
 
 
 def chip_at(lon: float, lat: float, pixels: int) -> Chip:
@@ -62,11 +68,12 @@ def why_not(database: Database, chip: Chip) -> str:
     return f"chip {chip.id} has no embedding in {database.year}: {reason}; {advice}"
 
 
-def require_embedded(database: Database, chip: Chip) -> Chip:
-    """The chip itself; NotFoundError, with the reason and the nearest embedded one, where it has no embedding."""
-    if database.position(chip) is None:
+def position_of(database: Database, chip: Chip) -> int:
+    """The chip's row; NotFoundError, with the reason and the nearest embedded chip, where it has no embedding."""
+    position = database.position(chip)
+    if position is None:
         raise NotFoundError(why_not(database, chip))
-    return chip
+    return position
 
 
 def nearest_to(database: Database, chip: Chip) -> Chip | None:

@@ -28,7 +28,7 @@ class Recall:
 
 def measure(searcher: Searcher, queries: int = QUERIES) -> Recall:
     """Ask for the chips like some drawn by lot, both ways."""
-    positions = np.flatnonzero(searcher.database.live)
+    positions = np.flatnonzero(searcher.database.live) if searcher.database.count > 1 else np.empty(0, np.int64)
     drawn = np.random.default_rng(0).choice(positions, min(queries, len(positions)), replace=False).tolist()
     found, wanted, times = 0, 0, ([], [])  # type: ignore[var-annotated]
     for position in drawn:
@@ -47,6 +47,8 @@ def measure(searcher: Searcher, queries: int = QUERIES) -> Recall:
 
 def describe(measured: Recall) -> str:
     """One line."""
+    if not measured.queries:
+        return "fewer than two chips are embedded: there is nothing to measure"
     how = f"index {measured.quick_ms:.1f} ms" if measured.has_index else "too few chips for an index, all are compared"
     return f"recall@{COUNT} {measured.recall:.3f} over {measured.queries} queries; {how}, exact {measured.exact_ms:.1f} ms (medians)"
 

@@ -42,15 +42,15 @@ def encode(hits: Sequence[Hit], form: str, about: dict[str, Any]) -> bytes:
 def write_file(hits: Sequence[Hit], path: Path, about: dict[str, Any]) -> None:
     """Write a .geojson, .csv or .parquet file."""
     with os_errors_at(str(path)):
-        path.write_bytes(encode(hits, form_of(path), about))
+        path.write_bytes(encode(hits, _form_of(path), about))
 
 
-def form_of(path: Path) -> str:
-    """The form that a file's name asks for."""
-    form = path.suffix.lower().lstrip(".")
-    if form not in MEDIA_TYPES:
+def check_file(path: Path) -> None:
+    """UsageError where no file of hits can have that name, or there is no folder for it."""
+    if _form_of(path) not in MEDIA_TYPES:
         raise UsageError(f"{path} is no name for a file of hits: end it with .geojson, .csv or .parquet")
-    return form
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent} for {path.name}: make it, or give --to another one")
 
 
 def geojson(hits: Sequence[Hit], about: dict[str, Any]) -> dict[str, Any]:
@@ -83,6 +83,10 @@ def box(bounds: Bounds) -> dict[str, Any]:
     """A box as a GeoJSON polygon."""
     west, south, east, north = (round(value, 7) for value in (bounds.west, bounds.south, bounds.east, bounds.north))
     return {"type": "Polygon", "coordinates": [[[west, south], [east, south], [east, north], [west, north], [west, south]]]}
+
+
+def _form_of(path: Path) -> str:
+    return path.suffix.lower().lstrip(".")
 
 
 def _row(hit: Hit) -> dict[str, Any]:

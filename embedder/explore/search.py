@@ -1,15 +1,16 @@
 """Ranking: the chips most like some and unlike others, and the chips that changed most between two years."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder.errors import NotFoundError, UsageError
+from embedder.errors import UsageError
 from embedder.explore.column_rows import Vectors
 from embedder.explore.database import BLOCK_ROWS, Database, Mask
 from embedder.explore.index import INDEX_FROM, Index
+from embedder.explore.places import position_of
 from embedder.grid import NORTH, TILE_PIXELS, WEST, Bounds, Chip
 
 UNLIKE_WEIGHT = 0.5
@@ -44,7 +45,7 @@ class Question:
     count: int = 10
     bounds: Bounds | None = None
     """Only chips that touch this box."""
-    exact: bool = field(default=False)
+    exact: bool = False
     """Compare every chip, also where there is an index."""
 
 
@@ -72,11 +73,13 @@ class Searcher:
         query = combine(self.database.vectors(like), self.database.vectors(unlike))
         examples = [*like, *unlike]
         # An index is trained for places where chips are: a difference, a small box and long lists are answered exactly.
+        found = None
         if self._index and not (unlike or question.bounds or question.exact) and question.count <= MOST_FROM_INDEX:
-            positions, scores = self._from_index(self._index, query, question.count + len(examples), examples)
-        else:
+            found = self._from_index(self._index, query, question.count + len(examples), examples)
+        if found is None:
             mask = self.database.live if question.bounds is None else self.database.live & within(self.database, question.bounds)
-            positions, scores = self._exactly(query, mask, examples)
+            found = self._exactly(query, mask, examples)
+        positions, scores = found
         best = top(scores, question.count)
         return [
             Hit(rank=rank, chip=self.database.chip(int(positions[place])), year=self.database.year, distance=_distance(scores[place]))
@@ -84,9 +87,14 @@ class Searcher:
             if np.isfinite(scores[place])
         ]
 
-    def _from_index(self, index: Index, query: NDArray[np.float32], count: int, examples: list[int]) -> tuple[NDArray[np.int64], Scores]:
-        """Candidates by the index, compared exactly."""
-        found = index.candidates(query, count)
+    def _from_index(
+        self, index: Index, query: NDArray[np.float32], count: int, examples: list[int]
+    ) -> tuple[NDArray[np.int64], Scores] | None:
+        """Candidates by the index, compared exactly; None where its files are gone."""
+        try:
+            found = index.candidates(query, count)
+        except (OSError, RuntimeError):  # another process made the cache anew; the vectors stay open here
+            return None
         found = found[found < self.database.rows]
         positions = np.setdiff1d(found[self.database.live[found]], examples)
         return positions, self.database.vectors(positions) @ query
@@ -108,14 +116,6 @@ def check_count(count: int) -> None:
     """UsageError where a list would be empty or too long."""
     if not 1 <= count <= MOST_HITS:
         raise UsageError(f"k is {count}: ask for 1 to {MOST_HITS} chips")
-
-
-def position_of(database: Database, chip: Chip) -> int:
-    """The chip's row; NotFoundError where it has none."""
-    position = database.position(chip)
-    if position is None:
-        raise NotFoundError(f"chip {chip.id} has no embedding in {database.year}: choose one that was embedded")
-    return position
 
 
 def combine(like: Vectors, unlike: Vectors) -> NDArray[np.float32]:

@@ -10,13 +10,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from embedder.errors import ConfigurationError
+from embedder.signals import say_when_stopped
 
 START_LIMIT_S = 10.0
 
 
-def serve(app: FastAPI, host: str, port: int, *, show: bool) -> None:
+def serve(app: FastAPI, listening: socket.socket, host: str, *, show: bool) -> None:
     """Serve until a signal ends the process."""
-    listening = _listen(host, port)
     found = listening.getsockname()[1]
     address = f"http://{f'[{host}]' if ':' in host else host}:{found}/"
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
@@ -26,13 +26,14 @@ def serve(app: FastAPI, host: str, port: int, *, show: bool) -> None:
     deadline = time.monotonic() + START_LIMIT_S
     while not server.started and thread.is_alive() and time.monotonic() < deadline:
         time.sleep(0.01)
+    say_when_stopped("the page is closed")
     click.echo(f"the page is at {address} (Ctrl-C ends it)")
     if show:
         webbrowser.open(address)
     thread.join()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """A socket at the address; port 0 takes a free one."""
     try:
         family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]

@@ -1,7 +1,9 @@
 """The page and its API: read-only, and every error is one sentence."""
 
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from http import HTTPStatus
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -12,12 +14,11 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from embedder import __version__
 from embedder.errors import EmbedderError, NotFoundError, UsageError
 from embedder.explore import answers
-from embedder.explore.answers import ChipAnswer, Collection, Info, Problem
+from embedder.explore.answers import ChipAnswer, Collection, Coverage, Info, Problem
 from embedder.explore.coverage import coverage
 from embedder.explore.explorer import Explorer
 from embedder.explore.pictures import Pictures
@@ -34,6 +35,20 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "Nothing of that name, or no embedding there, and why."},
     422: {"model": Problem, "description": "A parameter that can't be."},
 }
+COVERAGE: dict[int | str, dict[str, Any]] = {200: {"content": {MEDIA_TYPES["geojson"]: {"schema": Coverage.model_json_schema()}}}}
+DOWNLOAD: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            MEDIA_TYPES["geojson"]: {"schema": {"$ref": "#/components/schemas/Collection"}},
+            MEDIA_TYPES["csv"]: {"schema": {"type": "string"}},
+            MEDIA_TYPES["parquet"]: {"schema": {"type": "string", "format": "binary"}},
+        }
+    }
+}
+PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
+    503: {"model": Problem, "description": "Neither the WMS nor the source answers: ask again later."},
+}
 EXPECTED = {
     "k": f"1 to {MOST_HITS}",
     "year": "a year, such as 2020",
@@ -49,6 +64,7 @@ Ids = Annotated[list[str], Query(max_length=MOST_EXAMPLES, description="Chip ids
 Count = Annotated[int, Query(ge=1, le=MOST_HITS, description="How many hits.")]
 Box = Annotated[str | None, Query(description="Only chips that touch west,south,east,north, degrees.")]
 Years = Annotated[str, Query(pattern=r"^\d{4},\d{4}$", description="Two years, such as 2020,2021.")]
+Beside = Annotated[int | None, Query(description="A year whose picture is shown beside this one: both are then from the same source.")]
 Form = Annotated[str, Query(alias="format", pattern="^(geojson|csv|parquet)$", description="geojson, csv or parquet.")]
 
 
@@ -57,8 +73,8 @@ def make_app(explorer: Explorer, pictures: Pictures, *, host: str = "127.0.0.1",
     # FastAPI's own documentation pages load scripts from elsewhere; /openapi.json says the same.
     app = FastAPI(title="WorldCover embeddings", version=__version__, docs_url=None, redoc_url=None, responses=PROBLEMS)
     app.add_middleware(GZipMiddleware, minimum_size=1_000)
-    if host not in ANY_HOST and ":" not in host:  # a page elsewhere whose name leads here must not read what is here
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", host])
+    if host not in ANY_HOST:
+        _add_host_check(app, {"127.0.0.1", "::1", "localhost", _plain(host)})
     _add_headers(app, basemap)
     _add_errors(app)
     _add_search(app, explorer, basemap)
@@ -67,6 +83,14 @@ def make_app(explorer: Explorer, pictures: Pictures, *, host: str = "127.0.0.1",
     app.mount("/maplibre", StaticFiles(packages=[("maplibre", "srcjs")]))
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     return app
+
+
+def origin_of(basemap: str) -> str:
+    """Scheme and host of a base map's address; UsageError where it is none."""
+    parts = urlsplit(basemap)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise UsageError("the base map's address is none: write https://host/{z}/{x}/{y}.png")
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _add_search(app: FastAPI, explorer: Explorer, basemap: str | None) -> None:
@@ -94,15 +118,15 @@ def _add_search(app: FastAPI, explorer: Explorer, basemap: str | None) -> None:
 def _add_files(app: FastAPI, explorer: Explorer, pictures: Pictures) -> None:
     made: dict[int, Response] = {}
 
-    @app.get("/api/coverage")
+    @app.get("/api/coverage", response_class=Response, responses=COVERAGE)
     def covered(year: Year) -> Response:
         """What is embedded: a FeatureCollection of one MultiPolygon."""
         if year not in made:
-            made[year] = JSONResponse(coverage(explorer.searcher(year).database), media_type="application/geo+json")
+            made[year] = JSONResponse(coverage(explorer.searcher(year).database), media_type=MEDIA_TYPES["geojson"])
         found = made[year]
         return Response(found.body, media_type=found.media_type)
 
-    @app.get("/api/download")
+    @app.get("/api/download", response_class=Response, responses=DOWNLOAD)
     def download(  # noqa: PLR0917 - one for each parameter of an address
         form: Form,
         year: int | None = None,
@@ -115,21 +139,27 @@ def _add_files(app: FastAPI, explorer: Explorer, pictures: Pictures) -> None:
         """The hits of a search, or of a change where `years` is given, as a file."""
         if years:
             hits, about = answers.change(explorer, years, k, bbox)
+            name = f"change-{years.replace(',', '-')}"
         elif year is not None:
             hits, about = answers.search(explorer, year, like, unlike, k, bbox)
+            name = f"similar-{like[0]}-{year}"
         else:
             raise UsageError("neither year nor years is given: give year and like for a search, or years for a change")
-        headers = {"Content-Disposition": f'attachment; filename="chips.{form}"'}
+        headers = {"Content-Disposition": f'attachment; filename="{name}.{form}"'}
         return Response(encode(hits, form, about), media_type=MEDIA_TYPES[form], headers=headers)
 
-    @app.get(
-        "/api/picture/{year}/{chip}.jpg", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}, 503: {"model": Problem}}
-    )
-    def picture(year: int, chip: str) -> Response:
-        """A chip's picture, from the WMS or the source's tile; 503 where neither answers."""
-        explorer.searcher(year)
-        data = pictures.get(parse_chip(chip, explorer.recipe.chip_pixels), year)
-        return Response(data, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
+    @app.get("/api/picture/{year}/{chip}.jpg", response_class=Response, responses=PICTURE)
+    def picture(year: int, chip: str, request: Request, beside: Beside = None) -> Response:
+        """A chip's picture, from the WMS or the source's tile, as the header X-Picture-Source says: `wms` or `tile`."""
+        for each in (year, beside or year):
+            explorer.searcher(each)
+        found = pictures.get(parse_chip(chip, explorer.recipe.chip_pixels), year, beside)
+        etag = f'"{sha256(found.jpeg).hexdigest()[:16]}"'
+        # Asked for again each time: another run at this address, or the WMS that is back, has other pictures.
+        headers = {"Cache-Control": "private, no-cache", "ETag": etag, "X-Picture-Source": found.origin}
+        if request.headers.get("If-None-Match") == etag:
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+        return Response(found.jpeg, media_type="image/jpeg", headers=headers)
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -137,7 +167,8 @@ def _add_errors(app: FastAPI) -> None:
     def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         name = str(first["loc"][-1])
-        problem = "is missing" if first["type"] == "missing" else f"can't be {str(first['input'])[:40]!r}"
+        problems = {"missing": "is missing", "too_long": "is given too often"}
+        problem = problems.get(first["type"], f"can't be {str(first['input'])[:40]!r}")
         return _answer(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name} {problem}: give {EXPECTED.get(name, 'a number')}")
 
     @app.exception_handler(EmbedderError)
@@ -161,13 +192,28 @@ def _answer(status: int, sentence: str) -> JSONResponse:
     return JSONResponse({"detail": sentence}, status_code=status, headers=headers)
 
 
+def _add_host_check(app: FastAPI, allowed: set[str]) -> None:
+    """A page elsewhere whose name leads here must not read what is here."""
+
+    @app.middleware("http")
+    async def check(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        try:
+            name = _plain(urlsplit(f"//{request.headers['Host']}").hostname or "")
+        except (KeyError, ValueError):
+            name = ""
+        return await call_next(request) if name in allowed else _answer(HTTPStatus.BAD_REQUEST, "this server answers to its own names only")
+
+
+def _plain(host: str) -> str:
+    """A name in small letters, or an address in its shortest form."""
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        return host.lower()
+
+
 def _add_headers(app: FastAPI, basemap: str | None) -> None:
-    remote = ""
-    if basemap:
-        parts = urlsplit(basemap)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise UsageError("the base map's address is none: write https://host/{z}/{x}/{y}.png")
-        remote = f" {parts.scheme}://{parts.netloc}"
+    remote = f" {origin_of(basemap)}" if basemap else ""
     policy = (
         f"default-src 'self'; img-src 'self' data: blob:{remote}; connect-src 'self'{remote}; worker-src 'self' blob:; "
         "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

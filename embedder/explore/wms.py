@@ -1,16 +1,13 @@
-"""Pictures from a WMS: one host, the configured one, short waits, and a rest after failures so that a page stays quick."""
+"""Pictures from a WMS: one host, the configured one, and short waits."""
 
 import math
-import threading
-import time
 import urllib.request
-from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
 
-from embedder.errors import UsageError
+from embedder.errors import TemporaryError, UsageError
 from embedder.explore.images import WIDTH, decode, encode, height_of
 from embedder.grid import Chip
 
@@ -20,19 +17,11 @@ LAYER = "WORLDCOVER_{year}_S2_TCC"
 """The Sentinel-2 composites in true colours."""
 EARTH_RADIUS_M = 6_378_137.0
 """Of EPSG:3857."""
-TIMEOUT = urllib3.Timeout(connect=3, read=8)
+TIMEOUT = urllib3.Timeout(connect=3, read=5)
 """Seconds; behind a picture there is a person."""
 LARGEST = 4_000_000
 """Bytes of a reply: some thirty times a picture's."""
-FIRST_REST_S, LONGEST_REST_S = 15.0, 300.0
-"""After a failure nothing is asked for so long, and twice as long after each further one."""
 CONNECTIONS = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Rest:
-    until: float = 0.0
-    length: float = 0.0
 
 
 class Wms:
@@ -43,32 +32,17 @@ class Wms:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
             raise UsageError("the WMS's address is none: give http(s)://host/path without a user or a password, or none")
-        self.host = parts.hostname
         self._url, self._layer = url, layer
         self._pool = _pool(parts.scheme, parts.hostname)
-        self._rest = _Rest()
-        self._changing = threading.Lock()
-
-    @property
-    def is_resting(self) -> bool:
-        """Whether it failed a moment ago, and is left alone."""
-        return time.monotonic() < self._rest.until
 
     def picture(self, chip: Chip, year: int) -> bytes | None:
-        """A JPEG of the chip's box; None where the WMS has none, or does not answer."""
-        if self.is_resting:
-            return None
+        """A JPEG of the chip's box; None where the WMS shows nothing there. TemporaryError where it does not answer with a picture."""
         try:
             data = self._request(chip, year)
         except (urllib3.exceptions.HTTPError, OSError):
             data = None
         if data is None:
-            with self._changing:
-                if not self.is_resting:
-                    length = min(max(2 * self._rest.length, FIRST_REST_S), LONGEST_REST_S)
-                    self._rest = _Rest(until=time.monotonic() + length, length=length)
-            return None
-        self._rest = _Rest()
+            raise TemporaryError("the WMS does not answer")
         image = decode(data)
         return None if image is None else encode(image)
 

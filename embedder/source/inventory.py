@@ -95,8 +95,11 @@ def check_unchanged(source: Source, key: str, file: TileFile) -> None:
         )
 
 
-def open_source(location: str) -> Source:
-    """The source at an https or s3 address, or in a folder. Requests are never signed."""
+def open_source(location: str, *, silence_s: int | None = None) -> Source:
+    """The source at an https or s3 address, or in a folder. Requests are never signed.
+
+    `silence_s` is for how long a server may say nothing, where that is to be less than a run allows.
+    """
     if "://" not in location:
         return FolderSource(location)
     location = location.rstrip("/")
@@ -108,14 +111,16 @@ def open_source(location: str) -> Source:
         raise UsageError("the source's address holds a user or a password: leave them out; the source is read without")
     if address.scheme == "s3" and address.netloc:
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        return BucketSource(location, bucket=address.netloc, prefix=address.path, endpoint=endpoint)
+        return BucketSource(location, bucket=address.netloc, prefix=address.path, endpoint=endpoint, silence_s=silence_s)
     if address.scheme in ("http", "https") and address.netloc:
         amazon = re.fullmatch(r"(?P<bucket>.+)\.(?P<host>s3[.-](?:[a-z0-9-]+\.)?amazonaws\.com(?:\.cn)?)", address.netloc)
         if amazon:
-            return BucketSource(location, bucket=amazon["bucket"], prefix=address.path, endpoint=f"{address.scheme}://{amazon['host']}")
+            endpoint = f"{address.scheme}://{amazon['host']}"
+            return BucketSource(location, bucket=amazon["bucket"], prefix=address.path, endpoint=endpoint, silence_s=silence_s)
         bucket, _, prefix = address.path.strip("/").partition("/")
         if bucket:
-            return BucketSource(location, bucket=bucket, prefix=prefix, endpoint=f"{address.scheme}://{address.netloc}")
+            endpoint = f"{address.scheme}://{address.netloc}"
+            return BucketSource(location, bucket=bucket, prefix=prefix, endpoint=endpoint, silence_s=silence_s)
     raise UsageError(f"source {location!r} is no bucket and no folder: write s3://bucket, https://host/bucket or a path")
 
 
@@ -163,7 +168,7 @@ class BucketSource:
 
     is_folder = False
 
-    def __init__(self, location: str, *, bucket: str, prefix: str, endpoint: str | None) -> None:
+    def __init__(self, location: str, *, bucket: str, prefix: str, endpoint: str | None, silence_s: int | None) -> None:
         from embedder.storage.s3_client import ONE_ATTEMPT, s3_client  # noqa: PLC0415 - a folder needs no boto3
 
         self.location = location
@@ -176,6 +181,7 @@ class BucketSource:
             unsigned=True,
             endpoint=endpoint or AMAZON,
             region=_region(host),
+            silence_s=silence_s,
             retries=ONE_ATTEMPT,  # `retrying` covers what boto3 does, and broken bodies too
             max_pool_connections=32,
             s3={"addressing_style": "virtual" if is_amazon else "path"},

@@ -25,13 +25,15 @@ def s3_client(
     unsigned: bool | None = False,
     endpoint: str | None = None,
     region: str | None = None,
+    silence_s: int | None = None,
     **settings: Any,  # noqa: ANN401 - botocore's
 ) -> "S3Client":
     """A client, unsigned where `unsigned` says so, or, with None, where there are no credentials. `settings` are botocore's `Config`.
 
     Without `endpoint` and `region`, those of the environment. Raises ConfigurationError where the AWS settings cannot be used.
     """
-    config = Config(connect_timeout=CONNECT_TIMEOUT_S, read_timeout=READ_TIMEOUT_S, **settings)
+    silence_s = READ_TIMEOUT_S if silence_s is None else silence_s
+    config = Config(connect_timeout=min(CONNECT_TIMEOUT_S, silence_s), read_timeout=silence_s, **settings)
     with s3_errors_at("AWS settings"):
         session = boto3.Session(region_name=region or os.environ.get("AWS_REGION"))  # boto3 itself reads AWS_DEFAULT_REGION alone
         if unsigned or (unsigned is None and session.get_credentials() is None):

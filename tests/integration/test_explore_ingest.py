@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -167,7 +168,9 @@ def test_the_published_v002_files_are_read(tmp_path: Path, prefix: str) -> None:
     boxes = [shapely.box(*vars(Chip(column=42, row=300 + row, pixels=512).bounds).values()) for row in range(12)]
     table = pa.table({"embeddings": pa.array(list(content), pa.list_(pa.float32())), "geometry": pa.array(shapely.to_wkb(boxes))})
     pq.write_table(table, folder / "worldcover_embeddings_2020_42_v002.gpq", compression="zstd")
-    database = opened(tmp_path, V002.name)
+    (published,) = published_years(open_storage(str(tmp_path)), V002)
+    assert "raw pixels" in (published.warning or "")
+    database = open_database(published, Progress())
     assert [database.chip(position).id for position in (0, 11)] == ["c0042r0300", "c0042r0311"]
     np.testing.assert_allclose(database.vectors([7])[0], content[7] / np.linalg.norm(content[7]), atol=1e-6)
 
@@ -185,6 +188,15 @@ def test_the_index_finds_nearly_all_when_measured(indexed: Searcher) -> None:
     measured = measure(indexed, 30)
     assert measured.has_index
     assert measured.recall >= 0.95
+
+
+def test_every_chip_is_compared_when_another_process_removed_the_index(indexed: Searcher) -> None:
+    question = Question(like=[Chip(column=2, row=3, pixels=512)])
+    expected = indexed.search(replace(question, exact=True))
+    opened_anew = Database(indexed.database.folder, indexed.database.recipe, 2020, indexed.database.record.digest)
+    with opened_anew.locked():
+        opened_anew.clear()
+    assert indexed.search(question) == expected
 
 
 def test_added_rows_are_found_when_there_is_an_index(indexed: Searcher, tmp_path: Path) -> None:

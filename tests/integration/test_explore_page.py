@@ -2,12 +2,13 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,17 +26,19 @@ from click.testing import CliRunner
 
 from embedder.cli import cli
 from embedder.command import exit_code_of
-from embedder.errors import EmbedderError, TemporaryError
-from embedder.explore import index, pictures
+from embedder.errors import ConfigurationError, EmbedderError, NotFoundError, TemporaryError, UsageError
+from embedder.explore import images, index, pictures
 from embedder.explore.coverage import coverage
 from embedder.explore.explorer import Explorer, PictureOptions, open_explorer
-from embedder.explore.images import encode
+from embedder.explore.images import TilePictures, encode
 from embedder.explore.pictures import Pictures
-from embedder.explore.serve import _listen
+from embedder.explore.rest import Rest
+from embedder.explore.serve import listen
 from embedder.explore.server import make_app
 from embedder.explore.wms import Wms
 from embedder.grid import Chip, Tile, Window
 from embedder.progress import Progress
+from embedder.source.inventory import PUBLIC_SOURCE, TileFile, open_source
 from tests.explore_output import a_run, some, vectors, write_output
 from tests.tiles import REAL, REAL_TILE, write_tile
 
@@ -106,7 +109,7 @@ def explorer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explorer]:
 
 @contextmanager
 def served(explorer: Explorer, pictures: Pictures, **options: Any) -> Iterator[str]:  # noqa: ANN401
-    listening = _listen("127.0.0.1", 0)
+    listening = listen("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(make_app(explorer, pictures, **options), log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
@@ -138,6 +141,8 @@ def test_info_says_what_can_be_searched_and_warns(page: str) -> None:
     assert [(year["year"], year["chips"], year["composite"]) for year in info["years"]] == [(2020, 83, "v100"), (2021, 80, "v200")]
     assert "mean nothing" in info["warnings"][0]
     assert "some of the change is processing" in info["change_note"]
+    assert info["grid"] == [-125, 24.9973333, -67.016, 50]
+    assert all(value == round(value, 7) for year in info["years"] for value in year["bounds"])
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert "http" not in headers["Content-Security-Policy"]
 
@@ -248,6 +253,46 @@ def test_another_hosts_name_is_refused(page: str) -> None:
     assert get(f"{page}/api/info", headers={"Host": "evil.example"})[0] == 400
 
 
+@pytest.mark.parametrize(
+    ("host", "name", "status"),
+    [
+        ("::1", "evil.example", 400),
+        ("::1", "[::2]:8000", 400),
+        ("::1", "[::1", 400),
+        ("::1", "", 400),
+        ("::1", "[::1]:8000", 200),
+        ("::1", "[0:0:0:0:0:0:0:1]", 200),
+        ("::1", "LocalHost:8000", 200),
+        ("laptop.example", "laptop.example:8000", 200),
+        ("laptop.example", "evil.example", 400),
+        ("::", "evil.example", 200),
+    ],
+)
+def test_only_its_own_names_are_answered(explorer: Explorer, tmp_path: Path, host: str, name: str, status: int) -> None:
+    with served(explorer, Pictures(tmp_path, None, None), host=host) as url:
+        found, headers, answer = get(f"{url}/api/chip?year=2020&chip={CHIP.id}", headers={"Host": name})
+        assert found == status
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert ("detail" in answer) == (status == 400)
+
+
+def test_too_many_examples_are_said_to_be_too_many(page: str) -> None:
+    many = "&".join(["like=c0001r0003"] * 51)
+    assert get(f"{page}/api/search?year=2020&{many}")[2]["detail"].startswith("like is given too often: give 1 to 50 chip ids")
+
+
+def test_what_is_no_json_is_described_as_what_it_is(page: str) -> None:
+    paths = get(f"{page}/openapi.json")[2]["paths"]
+    for name, kinds in (
+        ("coverage", ["application/geo+json"]),
+        ("download", ["application/geo+json", "text/csv; charset=utf-8", "application/vnd.apache.parquet"]),
+        ("picture/{year}/{chip}.jpg", ["image/jpeg"]),
+    ):
+        content = paths[f"/api/{name}"]["get"]["responses"]["200"]["content"]
+        assert list(content) == kinds
+        assert all(each["schema"] for each in content.values())
+
+
 def test_a_base_map_is_the_only_other_host_in_the_policy(explorer: Explorer, tmp_path: Path) -> None:
     no_pictures = Pictures(tmp_path, None, lambda _chip, _year: None)
     with served(explorer, no_pictures, basemap="https://tiles.example/{z}/{x}/{y}.png") as url:
@@ -261,7 +306,8 @@ def test_downloads_are_read_by_geopandas(page: str, form: str, tmp_path: Path) -
     for query in ("year=2020&like=c0001r0003&k=5", "years=2020,2021&k=5"):
         status, headers, content = get(f"{page}/api/download?format={form}&{query}")
         assert status == 200
-        assert headers["Content-Disposition"] == f'attachment; filename="chips.{form}"'
+        name = "change-2020-2021" if "years" in query else "similar-c0001r0003-2020"
+        assert headers["Content-Disposition"] == f'attachment; filename="{name}.{form}"'
         path = tmp_path / f"chips.{form}"
         path.write_bytes(json.dumps(content).encode() if form == "geojson" else content)
         frame = geopandas.read_parquet(path) if form == "parquet" else geopandas.read_file(path)
@@ -272,6 +318,18 @@ def test_downloads_are_read_by_geopandas(page: str, form: str, tmp_path: Path) -
 # Pictures
 
 
+TILE = encode(np.full((3, 320, 256), 77, np.uint8))
+
+
+class PartialWms(Wms):
+    """Without a layer of 2020."""
+
+    def picture(self, chip: Chip, year: int) -> bytes | None:
+        if year == 2020:
+            raise TemporaryError("the WMS does not answer")
+        return super().picture(chip, year)
+
+
 def chip_pictures(folder: Path, url: str | None, tile: bytes | None = None) -> Pictures:
     return Pictures(folder, Wms(url, "LAYER_{year}") if url else None, lambda _chip, _year: tile)
 
@@ -280,7 +338,8 @@ def chip_pictures(folder: Path, url: str | None, tile: bytes | None = None) -> P
 def test_a_picture_is_the_wms_s_and_is_kept(tmp_path: Path, driver: str) -> None:
     with fake_wms(kind=f"image/{driver.lower()}", body=picture(200, driver=driver)) as (url, asked):
         found = chip_pictures(tmp_path, url).get(CHIP, 2021)
-        assert brightness(found) == pytest.approx(200, abs=3)
+        assert found.origin == "wms"
+        assert brightness(found.jpeg) == pytest.approx(200, abs=3)
         assert chip_pictures(tmp_path, url).get(CHIP, 2021) == found
     assert len(asked) == 1
     assert asked[0]["LAYERS"] == ["LAYER_2021"]
@@ -302,14 +361,15 @@ def test_a_picture_is_the_wms_s_and_is_kept(tmp_path: Path, driver: str) -> None
     ids=["error", "absent", "exception", "broken", "another kind", "endless", "of one colour", "larger than asked"],
 )
 def test_the_tile_stands_in_when_the_wms_has_no_picture(tmp_path: Path, status: int, kind: str, body: bytes) -> None:
-    tile = encode(np.full((3, 320, 256), 77, np.uint8))
     with fake_wms(status, kind, body) as (url, _):
-        assert brightness(chip_pictures(tmp_path, url, tile).get(CHIP, 2020)) == pytest.approx(77, abs=2)
+        found = chip_pictures(tmp_path, url, TILE).get(CHIP, 2020)
+        assert found.origin == "tile"
+        assert brightness(found.jpeg) == pytest.approx(77, abs=2)
 
 
 def test_a_redirect_is_not_followed_to_another_host(tmp_path: Path) -> None:
     with fake_wms(body=picture(200)) as (elsewhere, asked_elsewhere), fake_wms(302, "text/plain", Location=elsewhere) as (url, asked):
-        with pytest.raises(TemporaryError, match="the WMS does not answer, and the source has no tile there"):
+        with pytest.raises(TemporaryError, match="the WMS does not answer, and the source has none"):
             chip_pictures(tmp_path, url).get(CHIP, 2020)
         assert len(asked) == 1
         assert not asked_elsewhere
@@ -317,43 +377,172 @@ def test_a_redirect_is_not_followed_to_another_host(tmp_path: Path) -> None:
 
 def test_the_wms_is_left_alone_for_a_while_when_it_failed(tmp_path: Path) -> None:
     with fake_wms(503, "text/plain") as (url, asked):
-        pictures = chip_pictures(tmp_path, url, encode(np.zeros((3, 300, 256), np.uint8)))
+        pictures = chip_pictures(tmp_path, url, TILE)
         for row in range(5):
             pictures.get(Chip(column=1, row=row, pixels=512), 2020)
         assert len(asked) == 1
-        assert not list(tmp_path.glob("*.jpg"))
+
+
+def test_one_year_s_missing_layer_leaves_the_other_its_wms(tmp_path: Path) -> None:
+    with fake_wms(200, body=picture(200)) as (url, _):
+        pictures = Pictures(tmp_path, PartialWms(url, "LAYER_{year}"), lambda _chip, _year: TILE)
+        assert [pictures.get(CHIP, year).origin for year in (2020, 2021, 2020)] == ["tile", "wms", "tile"]
+
+
+def test_pictures_beside_each_other_are_of_one_origin(tmp_path: Path) -> None:
+    with fake_wms(200, body=picture(200)) as (url, asked):
+        both = chip_pictures(tmp_path / "both", url, TILE)
+        assert [both.get(CHIP, year, beside).origin for year, beside in ((2020, 2021), (2021, 2020))] == ["wms", "wms"]
+        assert len(asked) == 2
+        one = Pictures(tmp_path / "one", PartialWms(url, "LAYER_{year}"), lambda _chip, _year: TILE)
+        assert one.get(CHIP, 2021).origin == "wms"
+        assert [one.get(CHIP, year, beside).origin for year, beside in ((2020, 2021), (2021, 2020))] == ["tile", "tile"]
+
+
+def test_both_pictures_are_kept_and_the_tile_s_is_shown_while_the_wms_rests(tmp_path: Path) -> None:
+    cut = []
+
+    def from_tile(chip: Chip, _year: int) -> bytes:
+        cut.append(chip)
+        return TILE
+
+    with fake_wms(503) as (down, _):
+        pictures = Pictures(tmp_path, Wms(down, "any"), from_tile)
+        assert [pictures.get(CHIP, 2020).origin for _ in range(3)] == ["tile"] * 3
+    assert cut == [CHIP]
+    with fake_wms(body=picture(200)) as (up, _):
+        assert Pictures(tmp_path, Wms(up, "any"), from_tile).get(CHIP, 2020).origin == "wms"
+    assert {path.name for path in tmp_path.iterdir()} == {f"2020-512-{CHIP.id}-{origin}.jpg" for origin in ("tile", "wms")}
+    with fake_wms(503) as (down, asked):
+        assert Pictures(tmp_path, Wms(down, "any"), from_tile).get(CHIP, 2020).origin == "wms"
+        assert not asked
+
+
+def test_after_a_rest_one_asks_and_the_others_when_it_was_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    rest = Rest()
+    assert rest.may_ask()
+    rest.failed()
+    rest.failed()
+    assert not rest.may_ask()
+    now += 16
+    assert [rest.may_ask() for _ in range(3)] == [True, False, False]
+    rest.failed()
+    now += 16
+    assert not rest.may_ask()
+    now += 16
+    assert rest.may_ask()
+    rest.answered()
+    assert [rest.may_ask() for _ in range(3)] == [True] * 3
+
+
+@contextmanager
+def silent_server() -> Iterator[tuple[str, list[socket.socket]]]:
+    """Accepts, and never answers."""
+    connected: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=_accept, args=(listening, connected), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/bucket", connected
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    for each in connected:
+        each.close()
+
+
+def _accept(listening: socket.socket, connected: list[socket.socket]) -> None:
+    with suppress(OSError):  # the end
+        while True:
+            connected.append(listening.accept()[0])
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+@pytest.mark.timeout(60)
+def test_a_source_that_never_answers_is_left_alone(
+    explorer: Explorer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_listed: bool,  # noqa: FBT001
+) -> None:
+    monkeypatch.setattr(images, "SILENCE_S", 1)
+    with silent_server() as (url, connected):
+        inventory = {Tile.from_name("N49W125"): TileFile(etag="any", size=1)}
+        from_tile = TilePictures(open_source(url, silence_s=1), {2020: inventory} if is_listed else {})
+        with served(explorer, Pictures(tmp_path, None, from_tile)) as page:
+            for column in range(3):
+                status, headers, answer = get(f"{page}/api/picture/2020/c{column:04d}r0003.jpg", timeout=60)
+                assert (status, headers["Retry-After"]) == (503, "15")
+                assert "there is no WMS, and " in answer["detail"]
+        assert 1 <= len(connected) <= 2  # GDAL asks twice
 
 
 def test_the_oldest_pictures_go_when_there_are_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tile = encode(np.zeros((3, 300, 256), np.uint8))
-    monkeypatch.setattr(pictures, "CACHE_BYTES", 10 * len(tile))
-    kept = chip_pictures(tmp_path, None, tile)
+    monkeypatch.setattr(pictures, "CACHE_BYTES", 10 * len(TILE))
+    kept = chip_pictures(tmp_path, None, TILE)
     for row in range(30):
         kept.get(Chip(column=1, row=row, pixels=512), 2020)
         assert len(list(tmp_path.iterdir())) <= 10
-    assert (tmp_path / "2020-512-c0001r0029.jpg").exists()
+    assert (tmp_path / "2020-512-c0001r0029-tile.jpg").exists()
 
 
-def test_neither_wms_nor_tile_is_answered_503(page: str) -> None:
+def test_no_picture_for_good_is_answered_404_and_none_now_503(page: str, explorer: Explorer, tmp_path: Path) -> None:
     status, headers, answer = get(f"{page}/api/picture/2020/c0001r0003.jpg")
-    assert status == 503
-    assert answer["detail"].startswith("no picture of chip c0001r0003 in 2020: no WMS is configured")
-    assert headers["Retry-After"]
+    assert status == 404
+    assert answer["detail"] == "no picture of chip c0001r0003 in 2020: there is no WMS, and the source has none"
+    assert "Retry-After" not in headers
+    with fake_wms(503) as (url, _), served(explorer, chip_pictures(tmp_path, url)) as other:
+        status, headers, _ = get(f"{other}/api/picture/2020/c0001r0003.jpg")
+        assert (status, headers["Retry-After"]) == (503, "15")
+
+
+def test_a_browser_asks_whether_its_picture_is_still_the_one(explorer: Explorer, tmp_path: Path) -> None:
+    with fake_wms(body=picture(200)) as (url, _), served(explorer, chip_pictures(tmp_path, url, TILE)) as page:
+        address = f"{page}/api/picture/2020/{CHIP.id}.jpg"
+        _, headers, _ = get(f"{address}?beside=2021")
+        assert headers["X-Picture-Source"] == "wms"
+        assert "no-cache" in headers["Cache-Control"]
+        assert get(address, headers={"If-None-Match": headers["ETag"]})[0] == 304
+        assert get(address, headers={"If-None-Match": '"another"'})[0] == 200
+        assert get(f"{address}?beside=1999")[0] == 404
+
+
+def test_esa_s_wms_is_asked_only_for_its_own_ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    explorer = open_explorer(str(write_output(tmp_path / "out", some(range(1)))), "clay-v0.1", [], Progress())
+    for source, has_wms in ((PUBLIC_SOURCE, True), (str(tmp_path), False)):
+        run = replace(a_run(explorer.recipe, 2020, "none"), source=source)
+        explorer.published[2020] = replace(explorer.published[2020], run=run)
+        assert bool(explorer.pictures(PictureOptions())._from_wms) == has_wms
+        assert explorer.pictures(PictureOptions(wms="https://host/wms"))._from_wms
+
+
+def test_the_page_opens_without_the_run_s_tiles_when_their_folder_is_gone(
+    explorer: Explorer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = replace(a_run(explorer.recipe, 2020, "none"), source=str(tmp_path / "gone"))
+    monkeypatch.setitem(explorer.published, 2020, replace(explorer.published[2020], run=run))
+    found = explorer.pictures(PictureOptions())
+    assert f"no pictures from the run's tiles: source {tmp_path / 'gone'} is not a folder" in capsys.readouterr().err
+    with pytest.raises(NotFoundError, match="there is no WMS, and there is no source"):
+        found.get(CHIP, 2020)
+    with pytest.raises(ConfigurationError, match="check --source"):
+        PictureOptions(source=str(tmp_path / "gone"))
 
 
 def test_a_picture_is_cut_from_the_source_s_tiles(explorer: Explorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     tile = Tile.from_name("N49W125")
     write_tile(tmp_path / "source", tile, Window(x=0, y=0, width=3_000, height=3_000))
-    found = explorer.pictures(PictureOptions(wms="none", source=str(tmp_path / "source"))).get(CHIP, 2020)
+    found = explorer.pictures(PictureOptions(wms="none", source=str(tmp_path / "source"))).get(CHIP, 2020).jpeg
     assert brightness(found) > 20
     with rasterio.MemoryFile(found) as memory, memory.open() as dataset:
         assert dataset.height == round(256 / np.cos(np.radians(CHIP.bounds.center[1])))
 
 
 @pytest.mark.skipif(not (REAL / REAL_TILE.key(2020)).exists(), reason="the real tile is on the developers' machines only")
-def test_a_picture_of_the_real_tile_shows_ground(explorer: Explorer) -> None:
-    made = explorer.pictures(PictureOptions(wms="none", source=str(REAL)))._from_tile(Chip(column=1156, row=288, pixels=512), 2020)
+def test_a_picture_of_the_real_tile_shows_ground() -> None:
+    made = TilePictures(open_source(str(REAL)), {})(Chip(column=1156, row=288, pixels=512), 2020)
     assert made is not None
     with rasterio.MemoryFile(made) as memory, memory.open() as dataset:
         assert 20 < dataset.read().mean() < 230
@@ -374,11 +563,24 @@ def run(*arguments: str) -> click.testing.Result:
     return CliRunner().invoke(cli, ["search", *arguments])
 
 
-def test_search_prints_a_table(output: str) -> None:
-    found = run("--output", output, "--year", "2020", "--chip", "c0001r0003", "-k", "4")
+def test_search_prints_a_table_and_says_of_what(output: str) -> None:
+    found = run("--output", output, "--chip", "c0001r0003", "--unlike", "c0002r0003", "-k", "4")
     assert found.exit_code == 0, found.output
     assert len(found.stdout.splitlines()) == 5
     assert "mean nothing" in found.stderr
+    assert "like c0001r0003 and unlike c0002r0003 in 2021" in found.stderr.splitlines()
+
+
+def test_a_box_without_a_hit_is_said_to_be_empty(output: str) -> None:
+    found = run("--output", output, "--year", "2020", "--chip", "c0001r0003", "--bbox", "-80,30,-79,31")
+    assert (found.exit_code, found.stdout) == (0, "")
+    assert "nothing was found in this box: choose a larger one" in found.stderr
+
+
+def test_change_takes_no_notice_of_the_environment_s_year(output: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YEAR", "2020")
+    assert run("--output", output, "--change", "2020", "2021").exit_code == 0
+    assert isinstance(run("--output", output, "--change", "2020", "2021", "--year", "2020").exception, UsageError)
 
 
 @pytest.mark.parametrize("form", ["geojson", "csv", "parquet"])
@@ -408,14 +610,7 @@ def test_search_prints_forms_that_geopandas_reads(output: str, tmp_path: Path, f
     [
         (["--chip", "c0001r0300"], 78, "no tile there"),
         (["--lon", "-100", "--lat", "40"], 78, "not embedded yet; the nearest embedded chip is c0002r0019"),
-        (["--lon", "-100"], 2, "give the other one too"),
-        (["--lon", "0", "--lat", "0"], 2, "off the grid"),
-        (["--chip", "zzz"], 2, "not a chip id"),
-        (["--chip", "c0001r0003", "-k", "1001"], 2, "ask for 1 to 1000"),
-        (["--chip", "c0001r0003", "--to", "hits.xlsx"], 2, "end it with .geojson, .csv or .parquet"),
         (["--chip", "c0001r0003", "--year", "2019"], 78, "nothing is published for 2019"),
-        (["--change", "2020", "2020"], 2, "both are 2020"),
-        ([], 2, "no chip is given"),
     ],
 )
 def test_a_wrong_search_ends_with_one_clear_line(
@@ -423,6 +618,35 @@ def test_a_wrong_search_ends_with_one_clear_line(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["embedder", "search", "--output", output, *arguments])
     assert exit_code_of(cli, "embedder") == code
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["search", "--chip", "zzz"], 2, "not a chip id"),
+        (["search", "--chip", "c0001r0003", "--unlike", "zzz"], 2, "not a chip id"),
+        (["search", "--lat", "40"], 2, "give the other one too"),
+        (["search", "--lon", "0", "--lat", "0"], 2, "off the grid"),
+        (["search"], 2, "no chip is given"),
+        (["search", "--change", "2020", "2020"], 2, "both are 2020"),
+        (["search", "--chip", "c0001r0003", "-k", "1001"], 2, "ask for 1 to 1000"),
+        (["search", "--chip", "c0001r0003", "--to", "hits.xlsx"], 2, "end it with .geojson, .csv or .parquet"),
+        (["search", "--chip", "c0001r0003", "--to", "no/such/hits.csv"], 2, "there is no folder no/such for hits.csv: make it"),
+        (["search", "--chip", "c0001r0003", "--to", "hits.csv", "--format", "csv"], 2, "leave out --format"),
+        (["explore", "--wms", "ftp://host/x"], 2, "the WMS's address is none"),
+        (["explore", "--source", "no/such"], 78, "source no/such is not a folder"),
+        (["explore", "--basemap", "tiles"], 2, "the base map's address is none"),
+        (["explore", "--port", "TAKEN"], 78, "choose another --port"),
+    ],
+)
+def test_wrong_usage_is_found_before_anything_is_read(
+    tmp_path: Path, arguments: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with listen("127.0.0.1", 0) as taken:
+        given = [str(taken.getsockname()[1]) if each == "TAKEN" else each for each in arguments]
+        monkeypatch.setattr("sys.argv", ["embedder", *given, "--output", str(tmp_path / "nothing")])
+        assert exit_code_of(cli, "embedder") == code
     assert message in capsys.readouterr().err.splitlines()[-1]
 
 
@@ -436,6 +660,13 @@ def test_recall_is_printed(output: str) -> None:
     found = CliRunner().invoke(cli, ["explore", "--output", output, "--recall"])
     assert found.exit_code == 0, found.output
     assert found.stdout.count("recall@10 1.000") == 2
+
+
+def test_no_recall_is_printed_of_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    output = write_output(tmp_path / "out", {5: ("e", vectors(1, 1))})
+    found = CliRunner().invoke(cli, ["explore", "--output", str(output), "--recall"])
+    assert found.stdout == "2020: fewer than two chips are embedded: there is nothing to measure\n"
 
 
 def test_quoted_names_are_no_chips(page: str) -> None:
@@ -453,13 +684,14 @@ def test_the_page_is_served_until_a_signal_ends_it(output: str) -> None:
         assert b"<!doctype html>" in get(url)[2]
         assert get(f"{url}openapi.json")[2]["paths"]["/api/search"].keys() == {"get"}
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 143
+        assert process.communicate(timeout=10)[1].splitlines()[-1] == "stopped by SIGTERM; the page is closed"
+        assert process.returncode == 143
 
 
 def test_a_taken_port_is_one_clear_line() -> None:
-    taken = _listen("127.0.0.1", 0)
+    taken = listen("127.0.0.1", 0)
     with pytest.raises(EmbedderError, match=r"choose another --port, or 0 for a free one"):
-        _listen("127.0.0.1", taken.getsockname()[1])
+        listen("127.0.0.1", taken.getsockname()[1])
 
 
 def test_years_of_different_weights_are_not_compared(explorer: Explorer) -> None:
