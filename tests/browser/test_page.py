@@ -173,7 +173,7 @@ def test_change_shows_both_years_side_by_side(page: Page, site: str) -> None:
     expect(page.locator("#legend")).to_have_text("change: long is more")
     assert ids(page) == [hit["id"] for hit in ask(site, "change?years=2020,2021&k=12")["features"]]
     sources = hits(page).first.locator("img").evaluate_all("images => images.map(image => image.getAttribute('src'))")
-    assert sources == [f"api/picture/{year}/{ids(page)[0]}.jpg" for year in (2020, 2021)]
+    assert sources == [f"api/picture/{year}/{ids(page)[0]}.jpg?beside={other}" for year, other in ((2020, 2021), (2021, 2020))]
     wait_for_pictures(page, "#hits .hit:first-child")
     assert in_address(page)["view"] == ["change"]
     hits(page).first.locator(".face").focus()

@@ -43,4 +43,4 @@ export async function ask(path, parameters, signal) {
   return answer;
 }
 
-export const picture = (year, id) => `api/picture/${year}/${id}.jpg`;
+export const picture = (year, id, beside) => `api/picture/${year}/${id}.jpg${beside ? `?beside=${beside}` : ""}`;

@@ -27,9 +27,9 @@ export function icon(name) {
   return svg;
 }
 
-/** A chip's picture, in the shape of the chip on the map, or a sign that there is none now. */
-export function photo(year, id, latitude, more = {}) {
-  const image = make("img", { src: picture(year, id), alt: `Chip ${id} in ${year}`, decoding: "async", ...more });
+/** A chip's picture, in the shape of the chip on the map, or a sign that there is none now; of the same source as the one beside it. */
+export function photo(year, id, latitude, { beside, ...more } = {}) {
+  const image = make("img", { src: picture(year, id, beside), alt: `Chip ${id} in ${year}`, decoding: "async", ...more });
   const frame = make("span", { className: "photo loading" }, image);
   frame.style.aspectRatio = Math.cos((latitude * Math.PI) / 180);
   image.addEventListener("load", () => frame.classList.remove("loading"));
@@ -140,8 +140,10 @@ export function drawHits(question, info, features) {
 
 function card(question, info, { id, properties }, distance, most) {
   const change = question.mode === "change";
+  const side = (year, index, years) =>
+    make("span", { className: "side" }, photo(year, id, properties.latitude, { loading: "lazy", beside: years[1 - index] }), make("span", { className: "year numbers" }, String(year)));
   const photos = change
-    ? changeYears(info).map((year) => make("span", { className: "side" }, photo(year, id, properties.latitude, { loading: "lazy" }), make("span", { className: "year numbers" }, String(year))))
+    ? changeYears(info).map(side)
     : [photo(question.year, id, properties.latitude, { loading: "lazy" })];
   const place = coordinates([properties.longitude, properties.latitude]);
   const face = make(
