@@ -43,7 +43,7 @@ def test_argo_shows_the_chips_of_a_pod_while_it_embeds(cluster: Cluster, publish
     output = published.output.copy(planned_only=True)
     together = format_columns(published.with_chips)
     # Argo's executor reports once a minute.
-    cluster.helm("upgrade", str(ROOT / "helm"), "--reuse-values", "--set", "embed.resources.limits.cpu=100m")
+    cluster.helm("upgrade", str(ROOT / "helm"), "--reuse-values", "--set", "embed.resources.limits.cpu=150m")
     name = cluster.start(output, *published.options, "--columns", together, "--columns-per-pod", str(len(published.with_chips)))
 
     def shown() -> tuple[int, int] | None:
@@ -58,8 +58,8 @@ def test_argo_shows_the_chips_of_a_pod_while_it_embeds(cluster: Cluster, publish
         done, total = cluster.until("Argo to show chips", shown)
     finally:
         cluster.helm("rollback")
+        cluster.kubectl("delete", "workflow", name)
     assert done < total
-    assert cluster.finished(name).phase == "Succeeded"
 
 
 def test_the_run_is_complete_when_the_node_is_away_for_a_minute(cluster: Cluster, published: Published) -> None:
