@@ -54,7 +54,7 @@ def draw_coverage(run: Run, columns: Sequence[CheckedColumn]) -> bytes:
     figure.suptitle(title, fontsize=14, fontweight="bold")
     out = io.BytesIO()
     FigureCanvasAgg(figure)
-    figure.savefig(out, format="png")
+    figure.savefig(out, format="png", bbox_inches="tight")
     return out.getvalue()
 
 

@@ -1,5 +1,6 @@
 """The image, in a pod as the chart's, and as it was built."""
 
+import hashlib
 import json
 import tarfile
 from pathlib import Path
@@ -7,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from embedder import __version__
-from tests.e2e.cluster import Cluster
+from tests.e2e.cluster import ROOT, Cluster
 from tests.e2e.settings import Settings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 LOOK = """
-import json, os, shutil
+import hashlib, json, os, shutil
 from pathlib import Path
+
+import embedder
 
 def size(folder):
     try:
@@ -29,7 +32,11 @@ def is_writable(folder):
         return False
     return True
 
+def digest(folder):
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.rglob("*.py")))).hexdigest()
+
 print(json.dumps({
+    "package": digest(Path(embedder.__file__).parent),
     "user": os.getuid(),
     "tools": [name for name in ("gcc", "cc", "g++", "ld", "make", "git", "curl", "nvcc") if shutil.which(name)],
     "caches": [name for name in ("/var/lib/apt/lists", "/var/cache/apt/archives", "/tmp", "/build", "/dist", "/wheels") if size(name)],
@@ -46,6 +53,8 @@ def test_the_image_runs_as_a_user_without_tools_caches_or_places_to_write_when_i
     cluster.until("the pod to end", lambda: cluster.get("pod", "look")["status"]["phase"] in {"Succeeded", "Failed"})
     found = json.loads(cluster.kubectl("logs", "look"))
     cluster.kubectl("delete", "pod", "look", "--wait=false")
+    package = hashlib.sha256(b"".join(path.read_bytes() for path in sorted((ROOT / "embedder").rglob("*.py")))).hexdigest()
+    assert found.pop("package") == package, "the image holds another version of the code"
     assert found == {"user": 10001, "tools": [], "caches": [], "writable": []}
 
 

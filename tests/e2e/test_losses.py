@@ -49,7 +49,7 @@ def test_argo_shows_the_chips_of_a_pod_while_it_embeds(cluster: Cluster, publish
     def shown() -> tuple[int, int] | None:
         """Chips done and to do, once some are done."""
         for pod in cluster.workflow(name).attempts("embed"):
-            done, total = map(int, pod["progress"].split("/"))
+            done, total = map(int, pod.get("progress", "0/1").split("/"))
             if done and total > 1:
                 return done, total
         return None
