@@ -126,7 +126,9 @@ def check(data: bytes, run: Run, column: int) -> CheckedColumn:
             raise InvalidFileError(f"its outcomes say {OUTCOMES[outcome]} of chip {chip.id}, the inventory says otherwise")
     _check_rows(table, run, column, outcomes)
     # Parquet's own checksums leave out its headers and footer, a fifth of a small file.
-    seal = parquet.metadata.metadata.get(SEAL_KEY, b"")
+    seal = parquet.metadata.metadata.get(SEAL_KEY)
+    if seal is None:
+        raise InvalidFileError("of another form: it holds no SHA-256 of itself")
     if _seal(data.replace(seal, UNSEALED, 1)) != seal:
         raise InvalidFileError("damaged: its bytes do not match the SHA-256 that it holds")
     return CheckedColumn(column=column, outcomes=outcomes, footer=footer, size=len(data), sha256=hashlib.sha256(data).hexdigest())

@@ -155,7 +155,7 @@ def _check_status(status: int, shown: str) -> None:
 
 @contextmanager
 def _s3_body(url: str) -> Iterator[tuple[Body, int | None]]:
-    from embedder.storage.s3_client import ONE_ATTEMPT, s3_client  # noqa: PLC0415 - imports boto3
+    from embedder.storage.s3_client import s3_client  # noqa: PLC0415 - imports boto3
     from embedder.storage.s3_errors import s3_errors_at  # noqa: PLC0415
 
     parts = urlsplit(url)
@@ -164,7 +164,7 @@ def _s3_body(url: str) -> Iterator[tuple[Body, int | None]]:
         raise WeightsError(f"{url} names no object; write s3://bucket/key")
     try:
         with s3_errors_at(url):
-            reply = s3_client(unsigned=None, retries=ONE_ATTEMPT).get_object(Bucket=bucket, Key=key)
+            reply = s3_client(attempts=1, unsigned=None).get_object(Bucket=bucket, Key=key)
             with closing(reply["Body"]) as body:
                 yield body, reply["ContentLength"]
     except ConfigurationError as error:

@@ -26,7 +26,9 @@ class Run:
     """Where the tiles are read: a URL, or a folder's absolute path."""
     inventory: Inventory
     weights: str
-    """Where plan took the checkpoint from; of a file with random weights, random:SEED."""
+    """Where plan took the checkpoint from."""
+    seed: int | None = None
+    """Of random weights, also where they come from a file."""
     checkpoint_sha256: str | None
     """Of the file at `weights`; None for random weights."""
     weights_sha256: str
@@ -57,7 +59,7 @@ class Run:
     @property
     def warning(self) -> str | None:
         """What everyone who sees the embeddings must know."""
-        return f"the weights are {self.weights}: these embeddings mean nothing" if self.weights.startswith("random:") else None
+        return None if self.seed is None else f"the weights are random:{self.seed}: these embeddings mean nothing"
 
     def differences(self, other: "Run") -> list[str]:
         """The fields in which the two configurations differ, each with both values."""
@@ -75,6 +77,7 @@ class Run:
         record = self.config | {
             "config_digest": self.config_digest,
             "weights": self.weights,
+            "seed": self.seed,
             "checkpoint_sha256": self.checkpoint_sha256,
             "columns": format_columns(self.columns),
             "package_version": __version__,
@@ -95,6 +98,7 @@ class Run:
                 source=record["source"],
                 inventory={Tile.from_name(name): TileFile(**file) for name, file in record["inventory"].items()},
                 weights=record["weights"],
+                seed=record["seed"],
                 checkpoint_sha256=record["checkpoint_sha256"],
                 weights_sha256=record["weights_sha256"],
                 precision=record["precision"],

@@ -13,6 +13,7 @@ from embedder import column_file
 from embedder.grid import chips_in_column
 from embedder.recipes import RECIPES, Recipe
 from embedder.run import Run
+from embedder.weights import random_seed
 
 Content = Mapping[int, tuple[str, NDArray[np.float32]]]
 """By column: the outcomes of its first chips, the others having no tile, and an embedding for each `e`."""
@@ -58,6 +59,7 @@ def a_run(recipe: Recipe, year: int, weights: str) -> Run:
         source="none",
         inventory={},
         weights=weights,
+        seed=random_seed(weights),
         checkpoint_sha256=None,
         weights_sha256=hashlib.sha256(weights.encode()).hexdigest(),
         precision="fp32",

@@ -26,6 +26,9 @@ from workflows.definition import NAME
 
 SUBMISSION = f"{NAME}/submission"
 """The annotation that tells this submission's workflow from another's of the same name."""
+INSTALL_ARGO = (
+    "helm install argo argo/argo-workflows --version 1.0.18 --namespace argo --create-namespace --values docs/eks/argo-values.yaml"
+)
 INSTALL = "helm install worldcover helm/ --namespace {namespace} --set image=REPO:TAG --set output=s3://bucket/prefix"
 UPGRADE = "helm upgrade worldcover helm/ --namespace {namespace} --reset-then-reuse-values --set image=REPO:{version}"
 
@@ -74,8 +77,7 @@ def find_template(cluster: Cluster) -> Object:
             create = f"kubectl create namespace {namespace}"
             raise ConfigurationError(f"{cluster.name} has no namespace {namespace}: give --namespace, or {create}") from error
         if NAME not in error.message:  # the kind itself is unknown
-            advice = "helm install argo argo/argo-workflows --namespace argo --create-namespace --values docs/eks/argo-values.yaml"
-            raise ConfigurationError(f"{cluster.name} has no Argo Workflows: {advice}") from error
+            raise ConfigurationError(f"{cluster.name} has no Argo Workflows: {INSTALL_ARGO}") from error
         advice = INSTALL.format(namespace=namespace)
         raise ConfigurationError(f"no workflow template {NAME} in namespace {namespace}: give --namespace, or {advice}") from error
 

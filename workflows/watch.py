@@ -107,7 +107,7 @@ def nodes_of(workflow: Object) -> dict[str, Object]:
 
 
 def result(found: Snapshot) -> EmbedderError | None:
-    """The workflow's own result: None, or an error with the exit code of what failed first."""
+    """The workflow's own result: None, or an error; 78 where a step's input was wrong, otherwise by what failed first."""
     if found.phase == "Succeeded":
         return None
     first, message = next(iter(found.failures.items()), ("", found.message))
@@ -133,7 +133,7 @@ def watch(cluster: Cluster, name: str) -> Snapshot:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.fields[counts]}"),
+            TextColumn("{task.fields[counts]}", markup=False),  # it repeats what others say
             TimeRemainingColumn(),
             TextColumn("left"),
         )

@@ -12,7 +12,7 @@ from rasterio.windows import Window as RasterWindow
 from embedder.errors import NotFoundError, TemporaryError
 from embedder.grid import Chip, Tile, tile_windows
 from embedder.source.inventory import Inventory, Source
-from embedder.source.tiles import GDAL_OPTIONS
+from embedder.source.tiles import gdal_options
 
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)  # a picture has no place, and need have none
 
@@ -81,7 +81,7 @@ class TilePictures:
         if not parts:
             return None
         image: Image = np.full((3, height, WIDTH), 255, np.uint8)
-        options = GDAL_OPTIONS | {"GDAL_HTTP_CONNECTTIMEOUT": str(SILENCE_S), "GDAL_HTTP_LOW_SPEED_TIME": str(SILENCE_S)}
+        options = gdal_options() | {"GDAL_HTTP_CONNECTTIMEOUT": str(SILENCE_S), "GDAL_HTTP_LOW_SPEED_TIME": str(SILENCE_S)}
         for tile, window in parts.items():
             x, y = tile.window.x + window.x - chip.window.x, tile.window.y + window.y - chip.window.y
             left, right = (round(edge * WIDTH / chip.pixels) for edge in (x, x + window.width))
@@ -95,7 +95,8 @@ class TilePictures:
                             out_shape=(3, bottom - top, right - left),
                         )
                 except RasterioError as error:
-                    raise TemporaryError(f"tile {tile.name} can't be read from {self._source.location}: try again later") from error
+                    kind = NotFoundError if self._source.is_folder else TemporaryError  # a file stays what it is
+                    raise kind(f"tile {tile.name} can't be read from {self._source.location}") from error
                 image[:, top:bottom, left:right] = _shown(pixels)
         return encode(image)
 

@@ -42,7 +42,7 @@ class Pictures:
         self._from_wms, self._from_tile = wms.picture if wms else None, from_tile
         self._rests: dict[tuple[Origin, int], Rest] = {}
         """By year too: each has its own layer, and one may be missing."""
-        self._turns: dict[Chip, threading.Lock] = {}
+        self._turns = [threading.Lock() for _ in range(64)]
         self._tidying = threading.Lock()
         self._size: int | None = None
 
@@ -54,7 +54,7 @@ class Pictures:
         errors = []
         pair = sorted({year, year if beside is None else beside})
         origins: dict[Origin, list[int]] = {"wms": pair, "tile": [year]}
-        with self._turns.setdefault(chip, threading.Lock()):  # who asks for the other year meanwhile finds both on the disk
+        with self._turns[hash(chip) % len(self._turns)]:  # who asks for the other year meanwhile finds both on the disk
             for origin, years in origins.items():
                 try:
                     found = {each: self._one(origin, chip, each) for each in years}
@@ -77,8 +77,11 @@ class Pictures:
             raise TemporaryError(f"the {name} does not answer")
         try:
             jpeg = ask(chip, year)
-        except EmbedderError:
+        except TemporaryError:
             rest.failed()
+            raise
+        except EmbedderError:
+            rest.answered()
             raise
         rest.answered()
         if jpeg is None:

@@ -94,6 +94,7 @@ class Searcher:
         try:
             found = index.candidates(query, count)
         except (OSError, RuntimeError):  # another process made the cache anew; the vectors stay open here
+            self._index = None
             return None
         found = found[found < self.database.rows]
         positions = np.setdiff1d(found[self.database.live[found]], examples)

@@ -63,7 +63,7 @@ Year = Annotated[int, Query(description="A year from /api/info.")]
 Ids = Annotated[list[str], Query(max_length=MOST_EXAMPLES, description="Chip ids, such as c1155r0287; repeat the parameter for several.")]
 Count = Annotated[int, Query(ge=1, le=MOST_HITS, description="How many hits.")]
 Box = Annotated[str | None, Query(description="Only chips that touch west,south,east,north, degrees.")]
-Years = Annotated[str, Query(pattern=r"^\d{4},\d{4}$", description="Two years, such as 2020,2021.")]
+Years = Annotated[str, Query(pattern="^[0-9]{4},[0-9]{4}$", description="Two years, such as 2020,2021.")]
 Beside = Annotated[int | None, Query(description="A year whose picture is shown beside this one: both are then from the same source.")]
 Form = Annotated[str, Query(alias="format", pattern="^(geojson|csv|parquet)$", description="geojson, csv or parquet.")]
 
@@ -132,7 +132,7 @@ def _add_files(app: FastAPI, explorer: Explorer, pictures: Pictures) -> None:
         year: int | None = None,
         like: Ids = [],  # noqa: B006
         unlike: Ids = [],  # noqa: B006
-        years: Annotated[str | None, Query(pattern=r"^\d{4},\d{4}$", description="For changes: two years.")] = None,
+        years: Annotated[str | None, Query(pattern="^[0-9]{4},[0-9]{4}$", description="For changes: two years.")] = None,
         k: Count = 10,
         bbox: Box = None,
     ) -> Response:
@@ -151,7 +151,7 @@ def _add_files(app: FastAPI, explorer: Explorer, pictures: Pictures) -> None:
     @app.get("/api/picture/{year}/{chip}.jpg", response_class=Response, responses=PICTURE)
     def picture(year: int, chip: str, request: Request, beside: Beside = None) -> Response:
         """A chip's picture, from the WMS or the source's tile, as the header X-Picture-Source says: `wms` or `tile`."""
-        for each in (year, beside or year):
+        for each in (year, year if beside is None else beside):
             explorer.searcher(each)
         found = pictures.get(parse_chip(chip, explorer.recipe.chip_pixels), year, beside)
         etag = f'"{sha256(found.jpeg).hexdigest()[:16]}"'

@@ -5,7 +5,8 @@ output, and then no checksum is compared): of 60 single flipped bits in the real
 error. So blocks are inflated here, by libdeflate, which compares each one's Adler-32.
 """
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import deflate
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
-from embedder.grid import BLOCK_PIXELS, Window
+from embedder.grid import BLOCK_PIXELS, TILE_PIXELS, Window
 from embedder.recipes import BANDS
 
 BLOCK_SHAPE = (BLOCK_PIXELS, BLOCK_PIXELS, len(BANDS))
@@ -21,6 +22,13 @@ BLOCK_SHAPE = (BLOCK_PIXELS, BLOCK_PIXELS, len(BANDS))
 LAYOUT = f"DEFLATE with predictor 2, PIXEL, blocks of {BLOCK_PIXELS} x {BLOCK_PIXELS}"
 """Of the source's tiles, as `layout_of` says it."""
 BLOCK_BYTES = BLOCK_PIXELS * BLOCK_PIXELS * len(BANDS) * 2
+BLOCKS_ACROSS = -(-TILE_PIXELS // BLOCK_PIXELS)
+"""Of a tile, and as many down."""
+OFFSETS_TAG, SIZES_TAG = 324, 325
+"""TIFF's names of the two halves of the table of blocks."""
+NUMBERS = {3: "H", 4: "L", 16: "Q"}
+"""TIFF's kinds of whole numbers, as `struct` calls them."""
+MOST_TAGS = 1_000
 GAP_BYTES = 65_536
 """Blocks that lie closer together in the file are fetched in one request."""
 
@@ -50,15 +58,38 @@ def layout_of(dataset: DatasetReader) -> str:
     return f"{compression} with predictor {predictor}, {interleave}, blocks of {'/'.join(sizes)}"
 
 
-def index_blocks(dataset: DatasetReader) -> dict[tuple[int, int], Block]:
-    """The blocks by (x, y)."""
+def index_blocks(read: Callable[[int, int], bytes], size: int) -> dict[tuple[int, int], Block]:
+    """The blocks by (x, y), from the table in a tile's file of `size` bytes, of which `read` gives those from start to stop.
+
+    Raises DamagedBlockError where there is no such table: GDAL would take the blocks that it cannot find for blocks of nodata.
+    Source: TIFF 6.0 and BigTIFF, in the layout that `layout_of` has found.
+    """
+    try:
+        offsets, sizes = (_numbers(read, tag) for tag in (OFFSETS_TAG, SIZES_TAG))
+    except (struct.error, KeyError) as error:
+        raise DamagedBlockError("it has no table of its blocks") from error
     index = {}
-    for y in range(-(-dataset.height // BLOCK_PIXELS)):
-        for x in range(-(-dataset.width // BLOCK_PIXELS)):
-            offset, size = (dataset.get_tag_item(f"BLOCK_{what}_{x}_{y}", "TIFF", bidx=1) for what in ("OFFSET", "SIZE"))
-            start = int(offset or 0)
-            index[x, y] = Block(start=start, stop=start + int(size or 0), x=x, y=y)
+    for number, (start, length) in enumerate(zip(offsets, sizes, strict=True)):
+        if (start == 0) != (length == 0) or start + length > size:
+            raise DamagedBlockError(f"its table places block {number} at byte {start}, {length} bytes long, in a file of {size}")
+        x, y = number % BLOCKS_ACROSS, number // BLOCKS_ACROSS
+        index[x, y] = Block(start=start, stop=start + length, x=x, y=y)
     return index
+
+
+def _numbers(read: Callable[[int, int], bytes], tag: int) -> tuple[int, ...]:
+    """A tag of the first image that has a number for each block."""
+    is_big = read(2, 4) == b"\x2b\0"
+    directory_at, count_of, entry = ("<8xQ", "<Q", "<HHQQ") if is_big else ("<4xL", "<H", "<HHLL")
+    [directory] = struct.unpack(directory_at, read(0, struct.calcsize(directory_at)))
+    first = directory + struct.calcsize(count_of)
+    [count] = struct.unpack(count_of, read(directory, first))
+    entries = struct.iter_unpack(entry, read(first, first + min(count, MOST_TAGS) * struct.calcsize(entry)))
+    kind, length, place = {found: rest for found, *rest in entries}[tag]
+    if length != BLOCKS_ACROSS**2:
+        raise DamagedBlockError(f"its table has {length} numbers for {BLOCKS_ACROSS**2} blocks")
+    form = f"<{length}{NUMBERS[kind]}"
+    return struct.unpack(form, read(place, place + struct.calcsize(form)))
 
 
 def blocks_of(window: Window) -> list[tuple[int, int]]:

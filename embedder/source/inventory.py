@@ -100,6 +100,8 @@ def open_source(location: str, *, silence_s: int | None = None) -> Source:
 
     `silence_s` is for how long a server may say nothing, where that is to be less than a run allows.
     """
+    if not location:
+        raise UsageError("the source is empty: write s3://bucket, https://host/bucket or a path")
     if "://" not in location:
         return FolderSource(location)
     location = location.rstrip("/")
@@ -134,8 +136,6 @@ class FolderSource:
         self.location = str(self._root)
         if not self._root.is_dir():
             raise ConfigurationError(f"source {location} is not a folder: check --source")
-        if not location:
-            raise UsageError("the source is empty: write s3://bucket, https://host/bucket or a path")
 
     def gdal_path(self, key: str) -> str:
         """The file's path."""
@@ -144,7 +144,7 @@ class FolderSource:
     def list_files(self, prefix: str) -> Iterator[tuple[str, TileFile]]:
         """Files below a prefix."""
         with os_errors_at(self.location):
-            paths = sorted(files_below(self._root / prefix))
+            paths = sorted(path for path in files_below(self._root / prefix) if path.suffix == ".tif")
         for path in paths:
             key = path.relative_to(self._root).as_posix()
             yield key, self.stat(key)
@@ -169,7 +169,7 @@ class BucketSource:
     is_folder = False
 
     def __init__(self, location: str, *, bucket: str, prefix: str, endpoint: str | None, silence_s: int | None) -> None:
-        from embedder.storage.s3_client import ONE_ATTEMPT, s3_client  # noqa: PLC0415 - a folder needs no boto3
+        from embedder.storage.s3_client import s3_client  # noqa: PLC0415 - a folder needs no boto3
 
         self.location = location
         self._bucket = bucket
@@ -178,11 +178,11 @@ class BucketSource:
         scheme, _, host = (endpoint or AMAZON).partition("://")
         self._base = f"{scheme}://{bucket}.{host}" if is_amazon else f"{scheme}://{host}/{bucket}"
         self.client: S3Client = s3_client(
+            attempts=1,  # `retrying` covers what boto3 does, and broken bodies too
             unsigned=True,
             endpoint=endpoint or AMAZON,
             region=_region(host),
             silence_s=silence_s,
-            retries=ONE_ATTEMPT,  # `retrying` covers what boto3 does, and broken bodies too
             max_pool_connections=32,
             s3={"addressing_style": "virtual" if is_amazon else "path"},
         )

@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import rasterio
@@ -41,14 +42,19 @@ READING_NICENESS = 19
 _thread = threading.local()
 
 
+def gdal_options() -> dict[str, str | int]:
+    """GDAL_OPTIONS, with what boto3 trusts."""
+    bundle = os.environ.get("AWS_CA_BUNDLE")
+    return GDAL_OPTIONS | ({"GDAL_CURL_CA_BUNDLE": bundle} if bundle else {})
+
+
 def enter_gdal_env() -> None:
     """Give the calling thread one GDAL environment for its lifetime."""
     if sys.platform == "linux":  # where a thread has a priority of its own
         # On a CPU the encoder's threads wait for each other: one that reading keeps from its core delays all.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), READING_NICENESS)
     _keep_freed_memory()
-    trusted = {"GDAL_CURL_CA_BUNDLE": bundle} if (bundle := os.environ.get("AWS_CA_BUNDLE")) else {}  # boto3's setting
-    _thread.env = rasterio.Env(**GDAL_OPTIONS, **trusted)
+    _thread.env = rasterio.Env(**gdal_options())
     _thread.env.__enter__()
 
 
@@ -99,8 +105,11 @@ class TileReader:
         return pixels
 
     def _index(self) -> dict[tuple[int, int], Block]:
+        read = partial(self._source.read_range, self._key, self._file)
+        header = read(0, HEADER_BYTES)
         with self._open() as dataset:
-            return index_blocks(dataset)
+            self._check(dataset, byte_order=header[:2])
+        return index_blocks(lambda start, stop: header[start:stop] if stop <= len(header) else read(start, stop), self._file.size)
 
     def _read_blocks(self, group: list[Block], window: Window, pixels: NDArray[np.uint16]) -> None:
         """Fetch blocks that lie together in one request, and copy their part of the window."""
@@ -124,20 +133,13 @@ class TileReader:
         etag = self._file.etag.replace('"', r"\"")
         try:
             with rasterio.Env(GDAL_HTTP_HEADERS=f'"If-Match: {etag}"'):
-                dataset = rasterio.open(self._source.gdal_path(self._key))
+                return rasterio.open(self._source.gdal_path(self._key))
         except rasterio.errors.RasterioError as error:
             raise self._gdal_error(error) from error
-        try:
-            self._check(dataset)
-        except Exception:
-            dataset.close()
-            raise
-        return dataset
 
-    def _check(self, dataset: DatasetReader) -> None:
+    def _check(self, dataset: DatasetReader, byte_order: bytes) -> None:
         origin = Affine(1 / TILE_PIXELS, 0, WEST + self._tile.column, 0, -1 / TILE_PIXELS, NORTH - self._tile.row)
         epsg = dataset.crs.to_epsg() if dataset.crs else None
-        byte_order = self._source.read_range(self._key, self._file, 0, 2)  # of the numbers in the file: TIFF has both
         if byte_order not in (b"II", b"MM"):
             raise DamagedBlockError("it does not begin as a TIFF does")
         for what, found, expected in (

@@ -46,6 +46,7 @@ def plan(storage: Storage, options: PlanOptions, progress: Progress) -> Run:
         source=source.location,
         inventory=list_tiles(source, options.year),
         weights=without_secrets(options.weights),
+        seed=recorded.seed if recorded else None,
         checkpoint_sha256=recorded.checkpoint_sha256 if recorded else None,
         weights_sha256=recorded.weights_sha256 if recorded else "",
         precision=options.precision,
@@ -55,8 +56,7 @@ def plan(storage: Storage, options: PlanOptions, progress: Progress) -> Run:
         place.merge(run, recorded)  # before a checkpoint of gigabytes is fetched
     if not (recorded and _has_weights(place, recorded, options)):
         with _slimmed(options, progress) as made:
-            weights = run.weights if made.seed is None else f"random:{made.seed}"  # whatever the file is called
-            run = replace(run, weights=weights, checkpoint_sha256=made.source_sha256, weights_sha256=made.sha256)
+            run = replace(run, seed=made.seed, checkpoint_sha256=made.source_sha256, weights_sha256=made.sha256)
             if recorded:
                 place.merge(run, recorded)  # before another run's weights are stored
             _put_weights(place, made)

@@ -47,7 +47,7 @@ class S3Storage(Storage):
         self.bucket = bucket
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
         self._root = f"{prefix}/" if prefix else ""
-        self._client = s3_client(retries={"mode": "standard", "total_max_attempts": ATTEMPTS}, max_pool_connections=CONNECTIONS)
+        self._client = s3_client(attempts=ATTEMPTS, max_pool_connections=CONNECTIONS)
 
     def get(self, key: str) -> Stored:
         """The whole object, its checksum verified where the server keeps one."""

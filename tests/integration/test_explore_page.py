@@ -209,6 +209,7 @@ def test_coverage_is_light_and_whole(explorer: Explorer, page: str) -> None:
         "change?years=2020",
         "change?years=2020,2020",
         "download?format=csv",
+        "download?format=csv&years=\u0662\u0660\u0662\u0660,\u0662\u0660\u0662\u0661",
         "download?format=exe&year=2020&like=c0001r0003",
         "download?format=csv&year=2020",
         "picture/2020/passwd.jpg",
@@ -505,6 +506,7 @@ def test_a_browser_asks_whether_its_picture_is_still_the_one(explorer: Explorer,
         assert get(address, headers={"If-None-Match": headers["ETag"]})[0] == 304
         assert get(address, headers={"If-None-Match": '"another"'})[0] == 200
         assert get(f"{address}?beside=1999")[0] == 404
+        assert get(f"{address}?beside=0")[0] == 404
 
 
 def test_esa_s_wms_is_asked_only_for_its_own_ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ import os
 import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,8 @@ from numpy.typing import NDArray
 
 from embedder.errors import ConfigurationError, EmbedderError, SourceError, TemporaryError, UsageError
 from embedder.grid import Chip, Tile, Window, bounds_of, column_chips
-from embedder.source import retries, tiles
+from embedder.source import blocks, retries, tiles
+from embedder.source.blocks import DamagedBlockError
 from embedder.source.inventory import PUBLIC_SOURCE, BucketSource, Inventory, Source, list_tiles, open_source
 from embedder.source.strip import ChipRead, read_strip
 from tests.faults import Fault, FaultyProxy, Flipped, Refusal
@@ -26,6 +29,8 @@ from tests.s3_server import PUBLIC_BUCKET, S3Server
 from tests.tiles import REAL, REAL_TILE, write_tile
 
 YEAR = 2020
+HEADER = 4_000
+"""Bytes that hold the header of a tile of `write_tile`, and more."""
 CORNER = {"N49W125": (11_000, 11_000), "N49W124": (0, 11_000), "N48W125": (11_000, 0), "N48W124": (0, 0)}
 """Tiles that meet at a corner, and where each has pixels: 1000 x 1000 of them, next to the corner."""
 needs_real_tile = pytest.mark.skipif(not REAL.exists(), reason="the real tile is not on this machine")
@@ -251,17 +256,44 @@ def remote(proxy: FaultyProxy, uploaded: str) -> Source:
     return open_source(f"{proxy.url}/{uploaded}")
 
 
-def test_pixels_are_right_when_the_table_of_blocks_arrives_damaged_once(folder: Path, remote: Source, proxy: FaultyProxy) -> None:
+@pytest.mark.parametrize("byte", [0, 3])
+def test_pixels_are_right_when_the_table_of_blocks_arrives_damaged_once(
+    folder: Path, remote: Source, proxy: FaultyProxy, byte: int
+) -> None:
     path = folder / Tile.from_name("N49W125").key(YEAR)
     with rasterio.open(path) as dataset:
         offset = int(dataset.get_tag_item("BLOCK_OFFSET_11_11", "TIFF", bidx=1))
     entry = path.read_bytes().index(offset.to_bytes(4, "little"))
     assert entry < 32_768, "in the first request's reply"
-    proxy.inject(Flipped(at=entry), path=Tile.from_name("N49W125").key(YEAR))
+    proxy.inject(Flipped(at=entry + byte), path=Tile.from_name("N49W125").key(YEAR))
     embedded = [chip for chip in read(remote, [22]) if chip.outcome == "e"]
     assert embedded
     for chip in embedded:
         np.testing.assert_array_equal(chip.pixels, oracle(folder, chip.chip))
+
+
+def cut(data: bytes, start: int, stop: int) -> bytes:
+    return data[start:stop]
+
+
+@pytest.mark.parametrize("big", ["YES", "NO"])
+def test_no_block_is_lost_when_a_bit_of_the_header_is_flipped(tmp_path: Path, big: str) -> None:
+    path = write_tile(tmp_path, Tile.from_name("N49W125"), Window(x=0, y=0, width=3_000, height=3_000), BIGTIFF=big)
+    tile, size = path.read_bytes()[: 1 << 16], path.stat().st_size
+    whole = blocks.index_blocks(partial(cut, tile), size)
+    with rasterio.open(path) as dataset:
+        for (x, y), block in whole.items():
+            found = [dataset.get_tag_item(f"BLOCK_{what}_{x}_{y}", "TIFF", bidx=1) for what in ("OFFSET", "SIZE")]
+            assert [int(number or 0) for number in found] == [block.start, block.stop - block.start]
+    full = {place for place, block in whole.items() if block.stop > block.start}
+    assert len(full) == 9
+    for bit in range(8 * HEADER):
+        damaged = bytearray(tile[:HEADER])
+        damaged[bit // 8] ^= 1 << bit % 8
+        read_damaged = partial(cut, bytes(damaged) + tile[HEADER:])
+        with suppress(DamagedBlockError):
+            index = blocks.index_blocks(read_damaged, size)
+            assert full <= {place for place, block in index.items() if block.stop > block.start}
 
 
 FAULTS = [Fault.HALF_BODY, Fault.FLIPPED_BYTE, Fault.LOST_REPLY, Refusal(503, "SlowDown"), Refusal(500, "InternalError"), Refusal(429)]
@@ -429,8 +461,8 @@ def test_each_block_is_fetched_once(real_remote: Source, proxy: FaultyProxy, col
     before = len(proxy.served)
     read(real_remote, columns, inventory=inventory)
     fetched = [served for served in proxy.served[before:] if served.method == "GET"]
-    header, byte_order, *blocks = fetched
-    assert (header.bytes_sent, byte_order.bytes_sent) == (32_768, 2)
+    table, header, *blocks = fetched
+    assert (table.bytes_sent, header.bytes_sent) == (32_768, 32_768)
     assert sum(served.bytes_sent for served in blocks) <= 1.001 * compressed_bytes(REAL / REAL_TILE.key(YEAR), columns)
     assert all(served.headers["if-match"] == inventory[REAL_TILE].etag for served in fetched)
     assert not any("authorization" in served.headers for served in proxy.served[before:])

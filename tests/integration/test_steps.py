@@ -770,7 +770,7 @@ def test_the_warning_stays_when_random_weights_come_from_a_file(
 ) -> None:
     checkpoint.write_random(7, tmp_path / "mine.safetensors", TINY.model)
     run = plan(open_storage(output), plan_options(source, [6], weights=str(tmp_path / "mine.safetensors")), Progress())
-    assert run.weights == "random:7"
+    assert (run.weights, run.seed) == (str(tmp_path / "mine.safetensors"), 7)
     assert "NOTE: the weights are random:7: these embeddings mean nothing" in capsys.readouterr().err
 
 

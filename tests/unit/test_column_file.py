@@ -104,7 +104,7 @@ def test_pyarrow_finds_types_compression_and_footer(path: Path) -> None:
 
 
 def test_footer_says_so_when_the_weights_are_random() -> None:
-    run = replace(RUN, weights="random:0")
+    run = replace(RUN, seed=0)
     data = column_file.write(run, COLUMN, OUTCOMES, embeddings(), device="cpu", precision="fp32")
     assert "mean nothing" in column_file.check(data, run, COLUMN).footer["warning"]
 
@@ -146,7 +146,7 @@ def test_check_refuses_when_any_bit_is_flipped(data: bytes, draw: st.DataObject)
 
 
 def test_check_refuses_a_file_that_somebody_else_wrote(data: bytes) -> None:
-    with pytest.raises(InvalidFileError, match="do not match the SHA-256 that it holds"):
+    with pytest.raises(InvalidFileError, match="it holds no SHA-256 of itself"):
         column_file.check(rewritten(data, lambda table: table), RUN, COLUMN)
 
 

@@ -424,6 +424,17 @@ def test_waiting_ends_and_the_workflow_goes_on_when_the_login_has_expired(
     assert "renew it" in last
 
 
+def test_what_others_say_is_shown_as_it_is_on_a_terminal(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # which rich takes for a terminal
+    monkeypatch.setattr(watch_module, "POLL_S", 0.2)
+    waits = {"status": {"phase": "Running", "message": "failed [/var/lib] again"}}
+    server.replies["GET", f"{CREATE_PATH}/name"] = [(200, waits), (200, WORKFLOWS["succeeded"])]
+    assert watch_module.watch(clusters.find_cluster(None), "name").phase == "Succeeded"
+    assert "failed [/var/lib] again" in capsys.readouterr().err
+
+
 def test_the_token_goes_before_what_netrc_says(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password mine\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))

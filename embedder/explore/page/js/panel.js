@@ -35,8 +35,8 @@ export function photo(year, id, latitude, { beside, ...more } = {}) {
   image.addEventListener("load", () => frame.classList.remove("loading"));
   image.addEventListener("error", () => {
     frame.classList.replace("loading", "missing");
-    frame.replaceChildren(icon("picture"), make("span", {}, "No picture now"));
-    frame.title = "Neither the WMS nor the tile answers. The search does not need them.";
+    frame.replaceChildren(icon("picture"), make("span", {}, "No picture"));
+    frame.title = "Neither the WMS nor the tile has one now. The search does not need it.";
   });
   return frame;
 }
