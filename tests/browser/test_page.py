@@ -277,7 +277,7 @@ def test_pictures_come_from_the_wms_and_from_the_tile_while_it_is_down(
         neither = Pictures(tmp_path / "none", None, lambda _chip, _year: None)
         site = stack.enter_context(served(explorer, neither))
         open_page(page, site + address)
-        expect(page.locator("#question")).to_contain_text("No picture now")
+        expect(page.locator("#question")).to_contain_text("No picture")
         expect(hits(page)).to_have_count(12)
 
 
