@@ -1,6 +1,7 @@
 """What all tests share: an environment without the machine's AWS settings, an S3 server, and a proxy that breaks it."""
 
 import os
+import signal
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -9,6 +10,8 @@ from hypothesis import HealthCheck, settings
 
 from tests.faults import FaultyProxy
 from tests.s3_server import NO_AWS, S3Server, aws_environment, running_s3
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would the processes that tests start
 
 settings.register_profile("noisy machines", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("noisy machines")
