@@ -81,14 +81,16 @@ def _has_weights(place: RunPlace, recorded: Run, options: PlanOptions) -> bool:
 def _slimmed(options: PlanOptions, progress: Progress) -> Iterator[SlimWeights]:
     """The checkpoint's encoder, fetched and verified, in a folder that goes in the end."""
     progress.say(f"reading the weights: {without_secrets(options.weights)}")
-    with scratch_folder() as scratch, os_errors_at(f"temporary files in {scratch.parent} (TMPDIR)"), progress.download() as report:
-        yield slim(
-            options.weights,
-            scratch / "slim.safetensors",
-            options.recipe,
-            expected_sha256=options.weights_sha256,
-            progress=report,
-        )
+    with scratch_folder() as scratch:
+        with os_errors_at(f"temporary files in {scratch.parent} (TMPDIR)"), progress.download() as report:
+            made = slim(
+                options.weights,
+                scratch / "slim.safetensors",
+                options.recipe,
+                expected_sha256=options.weights_sha256,
+                progress=report,
+            )
+        yield made
 
 
 def _put_weights(place: RunPlace, made: SlimWeights) -> None:
