@@ -19,12 +19,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from embedder.encoder import DTYPES, Encoder, resolve_device, resolve_precision
-from embedder.models import ClayEncoder, clay_v01, clay_v15
+from embedder.models import clay_v01, clay_v15
+from embedder.models.clay import ClayEncoder
+from embedder.models.encoder import DTYPES, Encoder, resolve_device, resolve_precision
 from embedder.models.kernels import linear
 from embedder.models.transformer import Attention, FeedForward, Shape
+from embedder.models.weights import slim
 from embedder.recipes import RECIPES, Recipe
-from embedder.weights import slim
 
 YEAR = 2020
 

@@ -23,12 +23,12 @@ import numpy as np
 import torch
 from read import COLUMNS, MB, ROWS, TILE, YEAR, Took, make_source, measure, naive_chip, serving
 
-from embedder.encoder import Encoder, resolve_device, resolve_precision
+from embedder.console.progress import Progress
 from embedder.grid import Chip
-from embedder.models import ClayEncoder
-from embedder.progress import Progress
+from embedder.models.clay import ClayEncoder
+from embedder.models.encoder import Encoder, resolve_device, resolve_precision
+from embedder.output.run import Run, RunPlace
 from embedder.recipes import RECIPES, Precision
-from embedder.run import Run, RunPlace
 from embedder.source.inventory import Source, list_tiles, open_source
 from embedder.source.strip import read_strip
 from embedder.steps.embed import embed

@@ -28,16 +28,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder import column_file
-from embedder.explore.catalogue import published_years
-from embedder.explore.database import Database
-from embedder.explore.index import Index
-from embedder.explore.ingest import open_database
+from embedder.console.progress import Progress
 from embedder.explore.search import Question, Searcher, top
+from embedder.explore.vectors.catalogue import published_years
+from embedder.explore.vectors.database import Database
+from embedder.explore.vectors.index import Index
+from embedder.explore.vectors.ingest import open_database
 from embedder.grid import COLUMN_COUNT, chips_in_column
-from embedder.progress import Progress
+from embedder.output import column_file
+from embedder.output.run import Run
 from embedder.recipes import RECIPES
-from embedder.run import Run
 from embedder.storage import open_storage
 
 RECIPE = RECIPES["clay-v0.1"]

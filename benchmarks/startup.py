@@ -13,15 +13,15 @@ import tempfile
 import time
 from pathlib import Path
 
+from embedder.models.weights import slim
 from embedder.recipes import RECIPES
-from embedder.weights import slim
 
 IMPORT = "import torch"
 FIRST_EMBEDDING = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from embedder.encoder import Encoder
+from embedder.models.encoder import Encoder
 from embedder.recipes import RECIPES
 recipe = RECIPES[sys.argv[2]]
 encoder = Encoder(Path(sys.argv[1]), recipe, year=2020, device=sys.argv[3], precision=sys.argv[4])

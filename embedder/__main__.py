@@ -1,13 +1,13 @@
 """The `embedder` command."""
 
-from embedder.signals import exit_on_signals
+from embedder.console.signals import exit_on_signals
 
 
 def main() -> None:
     """Run it and exit."""
     exit_on_signals()  # before the slower imports
-    from embedder.cli import cli  # noqa: PLC0415
-    from embedder.command import run_command  # noqa: PLC0415
+    from embedder.cli.command import run_command  # noqa: PLC0415
+    from embedder.cli.steps import cli  # noqa: PLC0415
 
     run_command(cli, "embedder")
 

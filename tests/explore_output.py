@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder import column_file
 from embedder.grid import chips_in_column
+from embedder.models.weights import random_seed
+from embedder.output import column_file
+from embedder.output.run import Run
 from embedder.recipes import RECIPES, Recipe
-from embedder.run import Run
-from embedder.weights import random_seed
 
 Content = Mapping[int, tuple[str, NDArray[np.float32]]]
 """By column: the outcomes of its first chips, the others having no tile, and an embedding for each `e`."""

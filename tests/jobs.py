@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from embedder.console.progress import Progress
 from embedder.grid import Tile, Window
-from embedder.local import LocalRun, run_local
 from embedder.models.checkpoint import recipe_for
-from embedder.progress import Progress
 from embedder.recipes import Precision
+from embedder.steps.local import LocalRun, run_local
 from embedder.steps.plan import PlanOptions
 from tests.tiles import write_tile
 

@@ -8,19 +8,19 @@ from hera.workflows import Parameter, Workflow
 from hera.workflows.models import WorkflowTemplateRef
 
 from embedder import __version__
+from embedder.console.progress import Progress
 from embedder.errors import ConfigurationError, TemporaryError
-from embedder.estimate import POD_START_SECONDS, estimate
 from embedder.grid import format_columns
-from embedder.progress import Progress
+from embedder.models.weights import random_seed
+from embedder.output.run import RunPlace
 from embedder.recipes import RECIPES
-from embedder.run import RunPlace
 from embedder.source.inventory import PUBLIC_SOURCE, list_tiles, open_source
 from embedder.steps.embed import adjacent
+from embedder.steps.estimate import POD_START_SECONDS, estimate
 from embedder.steps.finalize import read_manifest
 from embedder.steps.inspect import missing_columns
 from embedder.steps.preflight import Check, check, check_output, check_source, check_weights
 from embedder.storage import open_storage
-from embedder.weights import random_seed
 from workflows.clusters import Cluster, Object, RefusedError
 from workflows.definition import NAME
 

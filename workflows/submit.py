@@ -9,24 +9,20 @@ from typing import Any
 sys.path.append(str(Path(__file__).parents[1]))  # a script sees its own folder alone
 
 try:
-    from embedder.signals import exit_on_signals, say_when_stopped
+    from embedder.console.signals import exit_on_signals, say_when_stopped
 
     if __name__ == "__main__":
         exit_on_signals()  # before the slower imports
     import click
 
     from embedder import __version__
-    from embedder.command import run_command
+    from embedder.cli.command import run_command
 except ModuleNotFoundError as missing:
     sys.exit(f"error: {missing.name} is not installed here: run `make .venv/.ready`, then .venv/bin/python workflows/submit.py")
 
 from click.core import ParameterSource
 
-from embedder.cli import plan_options_of, published, raise_failures, summary
-from embedder.errors import EmbedderError, UsageError
-from embedder.grid import format_columns
-from embedder.local import describe, run_local
-from embedder.options import (
+from embedder.cli.options import (
     MOST_TOGETHER,
     columns_option,
     debug_option,
@@ -36,9 +32,13 @@ from embedder.options import (
     recipe_option,
     year_option,
 )
-from embedder.progress import Progress
+from embedder.cli.steps import plan_options_of, published, raise_failures, summary
+from embedder.console.progress import Progress
+from embedder.errors import EmbedderError, UsageError
+from embedder.grid import format_columns
+from embedder.models.weights import without_secrets
+from embedder.steps.local import describe, run_local
 from embedder.steps.preflight import failure
-from embedder.weights import without_secrets
 
 PLAN_OPTIONS = ("year", "recipe", "columns", "source", "weights", "weights_sha256", "precision")
 

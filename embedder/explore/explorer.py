@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from embedder.console.progress import Progress
 from embedder.errors import ConfigurationError, NotFoundError, UsageError
-from embedder.explore.catalogue import EXPLORABLE, Published, published_years
-from embedder.explore.images import SILENCE_S, TilePictures
-from embedder.explore.ingest import open_database
-from embedder.explore.pictures import Pictures
+from embedder.explore.pictures.images import SILENCE_S, TilePictures
+from embedder.explore.pictures.pictures import Pictures
+from embedder.explore.pictures.wms import LAYER, URL, Wms
 from embedder.explore.search import Hit, Searcher, changes
-from embedder.explore.wms import LAYER, URL, Wms
+from embedder.explore.vectors.catalogue import EXPLORABLE, Published, published_years
+from embedder.explore.vectors.ingest import open_database
 from embedder.grid import VERSIONS, Bounds
-from embedder.progress import Progress
 from embedder.recipes import Recipe
 from embedder.source.inventory import PUBLIC_SOURCE, open_source
 from embedder.storage import open_storage

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from embedder.errors import NotFoundError, UsageError
-from embedder.explore.database import Database
+from embedder.explore.vectors.database import Database
 from embedder.grid import COLUMN_COUNT, COLUMN_PIXELS, HEIGHT_PIXELS, NORTH, TILE_PIXELS, WEST, Bounds, Chip, Window, bounds_of
 
 GRID = bounds_of(Window(x=0, y=0, width=COLUMN_COUNT * COLUMN_PIXELS, height=HEIGHT_PIXELS))

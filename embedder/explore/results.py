@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from embedder.column_file import geo_metadata, polygons
 from embedder.errors import UsageError
 from embedder.explore.search import Hit
 from embedder.grid import Bounds
+from embedder.output.column_file import geo_metadata, polygons
 from embedder.storage.base import os_errors_at
 
 MEDIA_TYPES = {

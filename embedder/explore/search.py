@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedder.errors import UsageError
-from embedder.explore.column_rows import Vectors
-from embedder.explore.database import BLOCK_ROWS, Database, Mask
-from embedder.explore.index import INDEX_FROM, Index
 from embedder.explore.places import position_of
+from embedder.explore.vectors.column_rows import Vectors
+from embedder.explore.vectors.database import BLOCK_ROWS, Database, Mask
+from embedder.explore.vectors.index import INDEX_FROM, Index
 from embedder.grid import NORTH, TILE_PIXELS, WEST, Bounds, Chip
 
 UNLIKE_WEIGHT = 0.5

@@ -16,10 +16,10 @@ import safetensors
 import torch
 from torch import Tensor
 
-from embedder.download import check_is_file
 from embedder.errors import WeightsError
-from embedder.models import ClayEncoder, build
+from embedder.models.clay import ClayEncoder, build
 from embedder.recipes import RECIPES, Model, Recipe
+from embedder.storage.download import check_is_file
 
 PREFIX = "model.encoder."
 """What stands before the encoder's names in a Lightning checkpoint."""

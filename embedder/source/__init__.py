@@ -1,1 +1,4 @@
-"""The source: which tiles exist, and their pixels, column by column."""
+"""The source: its address comes in; which tiles exist, and the pixels of chips, column by column, go out.
+
+Import `inventory.open_source`, `inventory.list_tiles` and `strip.read_strip`.
+"""

@@ -11,9 +11,9 @@ from urllib.parse import quote, urlsplit
 
 from embedder.errors import ConfigurationError, NotFoundError, SourceError, TemporaryError, UsageError
 from embedder.grid import Tile
-from embedder.source.retries import retrying
 from embedder.storage.base import os_errors_at
 from embedder.storage.folder import files_below
+from embedder.storage.retries import retrying
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

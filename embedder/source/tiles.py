@@ -18,7 +18,7 @@ from embedder.grid import BLOCK_PIXELS, NORTH, TILE_PIXELS, WEST, Tile, Window
 from embedder.recipes import BANDS
 from embedder.source.blocks import LAYOUT, Block, DamagedBlockError, blocks_of, contiguous, index_blocks, inflate, layout_of
 from embedder.source.inventory import Source, TileFile, check_unchanged
-from embedder.source.retries import retrying
+from embedder.storage.retries import retrying
 
 HEADER_BYTES = 32_768
 """Of the first request for a tile: enough for its header and the table of its blocks."""

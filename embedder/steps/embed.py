@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from embedder.column_file import CheckedColumn
+from embedder.console.progress import Progress
 from embedder.errors import SourceError
-from embedder.progress import Progress
-from embedder.run import Run, RunPlace
+from embedder.output.column_file import CheckedColumn
+from embedder.output.run import Run, RunPlace
 from embedder.source.strip import chips_with_tiles
 from embedder.steps.inspect import inspect_columns
 from embedder.steps.pipeline import FailedColumn, Pipeline
@@ -73,6 +73,6 @@ def adjacent(columns: Sequence[int], most: int) -> Iterator[list[int]]:
 
 def _best_together(device: str) -> int:
     """Eight where a GPU would wait for the reading; fewer on a CPU, where a kill would cost more than the reading saves."""
-    from embedder.encoder import resolve_device  # noqa: PLC0415 - imports torch
+    from embedder.models.encoder import resolve_device  # noqa: PLC0415 - imports torch
 
     return 8 if resolve_device(device).type == "cuda" else 2

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from embedder import __version__
-from embedder.column_file import OUTCOMES, CheckedColumn
-from embedder.coverage import draw_coverage
+from embedder.console.progress import Progress
 from embedder.errors import ConfigurationError, ConflictError, NotFoundError
 from embedder.grid import COLUMN_COUNT, format_columns
-from embedder.progress import Progress
-from embedder.run import Run, RunPlace
+from embedder.output.column_file import OUTCOMES, CheckedColumn
+from embedder.output.coverage import draw_coverage
+from embedder.output.run import Run, RunPlace
 from embedder.steps.inspect import inspect_columns
 from embedder.storage import ANY
 

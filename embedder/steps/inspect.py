@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from embedder import column_file
-from embedder.column_file import CheckedColumn
+from embedder.console.progress import Progress
 from embedder.errors import InvalidFileError, NotFoundError
-from embedder.progress import Progress
-from embedder.run import Run, RunPlace
+from embedder.output import column_file
+from embedder.output.column_file import CheckedColumn
+from embedder.output.run import Run, RunPlace
 
 Inspected = tuple[CheckedColumn | InvalidFileError | None, str | None]
 """What a column's file holds, or what is wrong with it, or None where there is none; and the file's version."""

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder import column_file
-from embedder.ahead import ahead
-from embedder.column_file import CheckedColumn
+from embedder.console.progress import Progress
 from embedder.errors import ConfigurationError, ConflictError, InvalidFileError, NonFiniteError, SourceError
 from embedder.grid import chips_in_column
-from embedder.progress import Progress
+from embedder.output import column_file
+from embedder.output.column_file import CheckedColumn
+from embedder.output.run import Run, RunPlace
 from embedder.recipes import BANDS
-from embedder.run import Run, RunPlace
 from embedder.source.inventory import open_source
 from embedder.source.strip import ChipRead, read_strip
+from embedder.steps.ahead import ahead
 from embedder.steps.inspect import inspect_column
 from embedder.steps.slim_weights import slim_weights
 
 if TYPE_CHECKING:
-    from embedder.encoder import Encoder
+    from embedder.models.encoder import Encoder
 
 Batch = tuple[NDArray[np.uint16], NDArray[np.float64]]
 """Pixels (n, band, y, x) and centres (n, 2: longitude, latitude) of chips."""
@@ -150,7 +150,7 @@ class Pipeline:
     @cached_property
     def encoder(self) -> "Encoder":
         """Made for the first chip that needs it: a column at sea needs neither weights nor torch."""
-        from embedder.encoder import Encoder  # noqa: PLC0415 - imports torch
+        from embedder.models.encoder import Encoder  # noqa: PLC0415 - imports torch
 
         weights = slim_weights(self.place, self.run)
         return Encoder(weights, self.run.recipe, year=self.run.year, device=self.device, precision=self.run.precision)

@@ -5,15 +5,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from embedder.console.progress import Progress
 from embedder.errors import ConflictError
-from embedder.progress import Progress
+from embedder.models.weights import SlimWeights, random_seed, sha256_of, slim, without_secrets
+from embedder.output.run import Run, RunPlace
 from embedder.recipes import Precision, Recipe
-from embedder.run import Run, RunPlace
-from embedder.scratch import scratch_folder
 from embedder.source.inventory import list_tiles, open_source
 from embedder.storage import Storage
 from embedder.storage.base import os_errors_at
-from embedder.weights import SlimWeights, random_seed, sha256_of, slim, without_secrets
+from embedder.storage.scratch import scratch_folder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from embedder import cache
 from embedder.errors import NotFoundError, WeightsError
-from embedder.run import Run, RunPlace
-from embedder.scratch import scratch_folder
-from embedder.weights import sha256_of
+from embedder.models.weights import sha256_of
+from embedder.output.run import Run, RunPlace
+from embedder.storage import cache
+from embedder.storage.scratch import scratch_folder
 
 
 def slim_weights(place: RunPlace, run: Run) -> Path:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from embedder.column_file import OUTCOMES, CheckedColumn
-from embedder.progress import Progress
-from embedder.run import Run, RunPlace
+from embedder.console.progress import Progress
+from embedder.output.column_file import OUTCOMES, CheckedColumn
+from embedder.output.run import Run, RunPlace
 from embedder.steps.finalize import read_manifest, unexpected_files
 from embedder.steps.inspect import inspect_columns
 

@@ -1,4 +1,8 @@
-"""One way to read and write files, in a folder or in S3: every put is atomic, and says which version it replaces."""
+"""Bytes and where they are kept: keys and bytes come in, and go out as they were put, in a folder or in S3.
+
+Every put is atomic, and says which version it replaces. Import `open_storage` from here; beside it `download` fetches checkpoints,
+`cache` and `scratch` are folders of this machine, and `retries` says how often and how long anything is tried again.
+"""
 
 import re
 from pathlib import Path

@@ -10,14 +10,14 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from rasterio.windows import Window as RasterWindow
 
 from embedder import sample
-from embedder.explore.catalogue import EXPLORABLE
+from embedder.console.progress import Progress
 from embedder.explore.explorer import Explorer, PictureOptions, open_explorer
+from embedder.explore.vectors.catalogue import EXPLORABLE
 from embedder.grid import COLUMN_PIXELS, TILE_PIXELS
-from embedder.local import run_local
-from embedder.progress import Progress
 from embedder.recipes import RECIPES
+from embedder.steps.local import run_local
 from embedder.steps.plan import PlanOptions
-from tests.integration.test_explore_page import served
+from tests.integration.explore.web.test_page import served
 from tests.jobs import TINY
 from tests.tiles import REAL, REAL_TILE
 

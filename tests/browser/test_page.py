@@ -15,14 +15,14 @@ import pytest
 import urllib3
 from playwright.sync_api import Error, Locator, Page, expect
 
+from embedder.console.progress import Progress
 from embedder.explore.explorer import Explorer, PictureOptions, open_explorer
-from embedder.explore.pictures import Pictures
-from embedder.explore.wms import Wms
+from embedder.explore.pictures.pictures import Pictures
+from embedder.explore.pictures.wms import Wms
 from embedder.grid import Chip
-from embedder.progress import Progress
 from tests.browser.conftest import PATIENCE_MS
 from tests.explore_output import write_output
-from tests.integration.test_explore_page import fake_wms, picture, served
+from tests.integration.explore.web.test_page import fake_wms, picture, served
 
 expect.set_options(timeout=PATIENCE_MS)
 

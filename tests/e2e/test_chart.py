@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.cluster import NAME, ROOT, Cluster
 from tests.e2e.conftest import Published
 from tests.e2e.workflow import Object
-from tests.unit.test_chart import CASES, render
+from tests.unit.helm.test_chart import CASES, render
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from embedder.column_file import FOOTER_KEY
 from embedder.grid import COLUMN_COUNT, format_columns
+from embedder.output.column_file import FOOTER_KEY
 from tests.e2e.bucket import RECIPE, YEAR, Output
 from tests.e2e.cluster import NAME, OPERATOR, SUBMITTER, Cluster
 from tests.e2e.conftest import WITHOUT_TILES, Published

@@ -1,0 +1,276 @@
+"""The commands: the steps as the pods run them, and on a laptop."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from embedder import __version__
+from embedder.cli.options import (
+    MOST_TOGETHER,
+    Columns,
+    columns_option,
+    data_options,
+    debug_option,
+    device_option,
+    option,
+    plan_options,
+    recipe_option,
+    year_option,
+)
+from embedder.console.log import shown
+from embedder.console.progress import Progress
+from embedder.errors import ConfigurationError
+from embedder.grid import COLUMN_COUNT, VERSIONS, format_columns
+from embedder.models.weights import without_secrets
+from embedder.output.run import Run, RunPlace
+from embedder.recipes import RECIPES, Precision
+from embedder.source.inventory import PUBLIC_SOURCE, open_source
+from embedder.steps.embed import EmbedResult, adjacent, embed
+from embedder.steps.finalize import finalize
+from embedder.steps.inspect import missing_columns
+from embedder.steps.plan import PlanOptions, plan
+from embedder.steps.preflight import failure, preflight
+from embedder.steps.status import status
+from embedder.storage import open_storage
+from embedder.storage.base import os_errors_at
+
+ELSEWHERE = ("search", "explore")
+"""Commands in `embedder.cli.explore`."""
+
+output_option = option("--output", required=True, help="Where the files go: s3://bucket/prefix or a folder.")
+
+
+class Lazy(click.Group):
+    """A group of which some commands are imported only when they are asked for: pods need none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Those of this file, then those of elsewhere."""
+        return [*super().list_commands(ctx), *ELSEWHERE]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        if cmd_name in ELSEWHERE:
+            command: click.Command = getattr(import_module("embedder.cli.explore"), f"{cmd_name}_command")
+            return command
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=Lazy, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, prog_name="embedder")
+def cli() -> None:
+    """Clay embeddings of the ESA WorldCover Sentinel-2 composites, column by column.
+
+    A run is `plan`, then `embed` for each column, then `finalize`; workflows/submit.py does all of it.
+
+    Exit codes: 0 done, 2 wrong usage, 75 try again later, 78 wrong configuration or input, 143 stopped by SIGTERM.
+
+    LOG_FORMAT=json in the environment makes every line an object, for log collectors.
+    """
+
+
+@cli.command("plan")
+@year_option
+@recipe_option
+@output_option
+@columns_option("all", "Columns to embed: all, or numbers and ranges such as 1155-1158,17.")
+@plan_options
+@option("--columns-per-pod", type=click.IntRange(1, MOST_TOGETHER), default=1, show_default=True, help="Adjacent columns in each shard.")
+@option("--missing-only", is_flag=True, help="Leave finished columns out of the shards.")
+@click.option("--shards", type=click.Path(path_type=Path), help="Write the columns of each `embed` to this file: a JSON list.")
+@debug_option
+def plan_command(output: str, *, columns_per_pod: int, missing_only: bool, shards: Path | None, **options: Any) -> None:  # noqa: ANN401
+    """Check source, weights and output, put the weights where `embed` reads them, and record the run."""
+    storage, chosen, progress = open_storage(output), plan_options_of(**options), Progress()
+    run = plan(storage, chosen, progress)
+    text = f"planned {len(chosen.columns)} columns from {len(run.inventory)} tiles; the weights are {run.weights_sha256}"
+    click.echo(shown(text, columns=len(chosen.columns), tiles=len(run.inventory), weights_sha256=run.weights_sha256))
+    if shards:
+        place = RunPlace(storage=storage, recipe=chosen.recipe, year=chosen.year)
+        columns = missing_columns(place, run, chosen.columns, progress) if missing_only else chosen.columns
+        names = [format_columns(group) for group in adjacent(columns, columns_per_pod)]
+        with os_errors_at(str(shards)):
+            shards.write_text(json.dumps(names))
+        click.echo(shown(f"{len(names)} shards to embed", shards=len(names)))
+
+
+@cli.command("embed")
+@option("--column", type=Columns(), required=True, help="Column to embed; several as 1155-1158.")
+@year_option
+@recipe_option
+@output_option
+@device_option
+@option("--force", is_flag=True, help="Embed again what is finished.")
+@plan_options
+@debug_option
+def embed_command(output: str, column: list[int], *, force: bool, device: str, **options: Any) -> None:  # noqa: ANN401
+    """Embed one column, or several adjacent ones together, of a planned run. Finished, valid columns are skipped."""
+    progress = Progress()
+    place, run = _load(output, options, progress)
+    if unplanned := sorted(set(column) - set(run.columns)):
+        where = place.storage.where(place.prefix)
+        raise ConfigurationError(f"columns {format_columns(unplanned)} are not planned at {where}: run `embedder plan` with them first")
+    if run.warning:
+        progress.say(f"NOTE: {run.warning}")
+    result = embed(place, run, column, progress, force=force, device=device, columns_together=min(len(column), MOST_TOGETHER))
+    click.echo(summary(result))
+    raise_failures(result)
+
+
+@cli.command("finalize")
+@year_option
+@recipe_option
+@output_option
+@columns_option(None, "Columns that must be there.  [default: all that were planned]")
+@plan_options
+@debug_option
+def finalize_command(output: str, columns: list[int] | None, **options: Any) -> None:  # noqa: ANN401
+    """Check every file, draw the coverage picture and publish the manifest; refuse where anything is missing or wrong."""
+    progress = Progress()
+    place, run = _load(output, options, progress)
+    manifest = finalize(place, run, columns or list(run.columns), progress)
+    click.echo(published(place, manifest))
+
+
+@cli.command("status")
+@year_option
+@recipe_option
+@output_option
+@columns_option(None, "Columns to look at.  [default: all that were planned]")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What to print.")
+@plan_options
+@debug_option
+def status_command(output: str, columns: list[int] | None, form: str, **options: Any) -> None:  # noqa: ANN401
+    """Say what is done, missing and invalid, from the stored files alone."""
+    progress = Progress()
+    place, run = _load(output, options, progress)
+    found = status(place, run, columns or list(run.columns), progress)
+    if form == "json":
+        click.echo(json.dumps(vars(found), indent=1))
+        return
+    lines = (
+        f"{place.storage.where(place.prefix)} ({run.weights})",
+        f"done:       {len(found.done):5} columns: {', '.join(f'{count} {name}' for name, count in found.chips.items())} chips",
+        f"missing:    {len(found.missing):5} columns  {format_columns(found.missing)}",
+        f"invalid:    {len(found.invalid):5} columns",
+        *(f"            column {number}: {reason}" for number, reason in found.invalid.items()),
+        f"unexpected: {len(found.unexpected):5} files    {', '.join(found.unexpected)}",
+        f"published:  {len(found.published):5} of {COLUMN_COUNT} columns",
+    )
+    columns_of = {name: format_columns(getattr(found, name)) for name in ("done", "missing", "published")}
+    click.echo(shown("\n".join(lines), **vars(found) | columns_of))
+
+
+@cli.command("preflight")
+@option("--year", type=click.Choice(list(VERSIONS)), default=next(iter(VERSIONS)), show_default=True, help="Year of the composites.")
+@recipe_option
+@output_option
+@data_options
+@debug_option
+def preflight_command(year: int, recipe: str, output: str, source: str | None, weights: str | None) -> None:
+    """Check from here, without writing anything, that the output can be written, and source and weights be read."""
+    checks = []
+    for made in preflight(
+        output, PUBLIC_SOURCE if source is None else source, RECIPES[recipe].weights if weights is None else weights, year
+    ):
+        text = f"{'failed' if made.error else 'ok':6}  {made.name:8}  {made.found}"
+        click.echo(shown(text, check=made.name, ok=not made.error))
+        checks.append(made)
+    if error := failure(checks, "the preflight failed"):
+        raise error
+
+
+@cli.command("weights")
+@click.argument("checkpoint")
+@click.argument("out", type=click.Path(path_type=Path))
+@recipe_option
+@option("--weights-sha256", help="Refuse a checkpoint with another SHA-256.")
+@debug_option
+def weights_command(checkpoint: str, out: Path, recipe: str, weights_sha256: str | None) -> None:
+    """Write the encoder of CHECKPOINT, a path, a URL or random:SEED, to OUT, in the slim form that loads in a moment."""
+    from embedder.models.weights import slim  # noqa: PLC0415
+
+    with os_errors_at(str(out)), Progress().download() as report:
+        made = slim(checkpoint, out, RECIPES[recipe], expected_sha256=weights_sha256, progress=report)
+    text = f"{made.path}: {made.size / 1e6:.0f} MB, SHA-256 {made.sha256}"
+    click.echo(shown(text, path=str(made.path), bytes=made.size, sha256=made.sha256))
+
+
+def plan_options_of(
+    *,
+    year: int,
+    recipe: str,
+    columns: list[int],
+    source: str | None,
+    weights: str | None,
+    weights_sha256: str | None,
+    precision: Precision | None,
+) -> PlanOptions:
+    """What a person decided, with the defaults filled in."""
+    return PlanOptions(
+        recipe=RECIPES[recipe],
+        year=year,
+        columns=columns,
+        source=PUBLIC_SOURCE if source is None else source,
+        weights=RECIPES[recipe].weights if weights is None else weights,
+        weights_sha256=weights_sha256,
+        precision=precision or "auto",
+    )
+
+
+def summary(result: EmbedResult) -> str:
+    """One line about what `embed` did, in the form that LOG_FORMAT asks for."""
+    rows = sum(column.rows for column in result.written)
+    parts = [f"embedded {rows} chips in {len(result.written)} columns"]
+    if result.skipped:
+        parts.append(f"{len(result.skipped)} finished before")
+    if result.failed:
+        parts.append(f"{len(result.failed)} failed: {format_columns(list(result.failed))}")
+    counts = {"columns_written": len(result.written), "columns_finished_before": len(result.skipped)}
+    return shown(", ".join(parts), embedded=rows, **counts, columns_failed=format_columns(result.failed))
+
+
+def published(place: RunPlace, manifest: dict[str, Any]) -> str:
+    """What `finalize` published, and where to look, in the form that LOG_FORMAT asks for."""
+    counts = ", ".join(f"{count} {name}" for name, count in manifest["chips"].items())
+    places = {
+        "files": f"{place.storage.where(place.prefix)}worldcover_embeddings_{place.year}_*.parquet",
+        "manifest": place.storage.where(place.manifest_key),
+        "picture": place.storage.where(place.coverage_key),
+    }
+    lines = [
+        f"published {len(manifest['columns'])} of {COLUMN_COUNT} columns ({counts} chips)",
+        *(f"  {name:8}  {where}" for name, where in places.items()),
+    ]
+    if "warning" in manifest:
+        lines.append(f"NOTE: {manifest['warning']}")
+    notes = {name: manifest[name] for name in ("chips", "complete", "warning") if name in manifest}
+    return shown("\n".join(lines), columns=len(manifest["columns"]), **notes, **places)
+
+
+def raise_failures(result: EmbedResult) -> None:
+    """Raise the first column's error where any failed."""
+    if result.failed:
+        column, error = next(iter(result.failed.items()))
+        others = f" ({len(result.failed) - 1} other columns failed too)" if len(result.failed) > 1 else ""
+        raise ConfigurationError(f"column {column}: {error}{others}") from error
+
+
+def _load(output: str, options: dict[str, Any], progress: Progress) -> tuple[RunPlace, Run]:
+    """The planned run; what is given beside it must agree with it."""
+    place = RunPlace(storage=open_storage(output), recipe=RECIPES[options["recipe"]], year=options["year"])
+    run = place.load()
+    planned = {"source": run.source, "precision": run.precision, "weights-sha256": run.checkpoint_sha256}
+    given = {
+        "source": options["source"] and open_source(options["source"]).location,
+        "precision": options["precision"],
+        "weights-sha256": options["weights_sha256"] and options["weights_sha256"].lower(),
+    }
+    for name, value in given.items():
+        if value and value != planned[name]:
+            raise ConfigurationError(f"--{name} {value} is not that of the planned run, {planned[name]}: leave it out, or plan again")
+    if options["weights"] and without_secrets(options["weights"]) != run.weights:
+        progress.say(f"--weights is for plan alone: this run's are those that it took from {run.weights}")
+    return place, run

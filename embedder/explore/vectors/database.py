@@ -1,0 +1,239 @@
+"""The local cache of one recipe and year: unit vectors in one file, appended to and never rewritten, and a record of what they are.
+
+A row counts once the record says so, and the record is replaced as a whole: whatever is killed when, the next start cuts off what lies
+beyond it and goes on. A reader keeps the record that it has read: rows that it names never change.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from itertools import groupby, pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedder.errors import ConfigurationError
+from embedder.explore.vectors.catalogue import Published
+from embedder.explore.vectors.column_rows import Chips, ColumnRows, Vectors
+from embedder.grid import Chip
+from embedder.recipes import Recipe
+from embedder.storage import cache
+from embedder.storage.base import os_errors_at
+
+FORMAT = 1
+"""Of the cache; one with another format is made anew."""
+BLOCK_ROWS = 512
+"""Read and multiplied at a time: 1.5 MB, which stay in a core's cache. Larger blocks take up to twice as long beside other load."""
+KEY_BASE = 1 << 14
+"""More than a column has rows of chips."""
+
+Mask = NDArray[np.bool_]
+"""(rows,): which rows are meant."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredColumn:
+    """A column's rows in the cache."""
+
+    identity: str
+    start: int
+    rows: int
+    outcomes: str | None
+    """Run-length text, `300t5e281n`; None where the file says nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What the cache holds."""
+
+    digest: str
+    rows: int = 0
+    """Written, including those of files that have been replaced since."""
+    columns: dict[int, StoredColumn] = field(default_factory=dict)
+
+
+def folder_of(published: Published) -> Path:
+    """Where a recipe and year of an output are kept."""
+    name = f"{published.recipe.name}-{sha256(published.storage.url.encode()).hexdigest()[:12]}"
+    return cache.folder() / "explore" / name / str(published.year)
+
+
+class Database:
+    """The rows that the record names. Safe to read from several threads, and while another process adds columns."""
+
+    def __init__(self, folder: Path, recipe: Recipe, year: int, digest: str) -> None:
+        self.folder, self.recipe, self.year, self._digest = folder, recipe, year, digest
+        with os_errors_at(str(folder)):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._vectors = self._chips_file = -1
+        self.reload()
+
+    def reload(self) -> None:
+        """Take the record as it is now."""
+        self.record = self._read_record()
+        self.close()
+        flags = os.O_RDWR | os.O_CREAT
+        self._vectors = os.open(self.folder / "vectors.f32", flags, 0o644)
+        self._chips_file = os.open(self.folder / "chips.i16", flags, 0o644)
+        self.chips: Chips = np.frombuffer(os.pread(self._chips_file, self.rows * 4, 0), np.int16).reshape(-1, 2)
+        self.live: Mask = np.zeros(self.rows, np.bool_)
+        for column in self.record.columns.values():
+            self.live[column.start : column.start + column.rows] = True
+        keys = _keys(self.chips)
+        order = np.argsort(keys, kind="stable")
+        self._order = order[self.live[order]]
+        self._sorted = keys[self._order]
+
+    @property
+    def rows(self) -> int:
+        """Rows of the file, replaced ones included."""
+        return self.record.rows
+
+    @property
+    def count(self) -> int:
+        """Chips that can be searched."""
+        return len(self._order)
+
+    def chip(self, position: int) -> Chip:
+        """The chip of a row."""
+        column, row = self.chips[position].tolist()
+        return Chip(column=column, row=row, pixels=self.recipe.chip_pixels)
+
+    def position(self, chip: Chip) -> int | None:
+        """The chip's row; None where it has no embedding here."""
+        key = chip.column * KEY_BASE + chip.row
+        index = int(np.searchsorted(self._sorted, key))
+        return int(self._order[index]) if index < len(self._sorted) and self._sorted[index] == key else None
+
+    def sorted_keys(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """A number for each live chip, ascending, the same in every year, and the chips' rows."""
+        return self._sorted, self._order
+
+    def vectors(self, positions: Sequence[int] | NDArray[np.integer]) -> Vectors:
+        """The rows' vectors, in that order; rows that follow each other are read together."""
+        places = np.asarray(positions, np.int64)
+        out = np.empty((len(places), self.recipe.width), np.float32)
+        edges = [0, *(np.flatnonzero(np.diff(places) != 1) + 1).tolist(), len(places)] if len(places) else []
+        for first, last in pairwise(edges):
+            self._read(out[first:last], int(places[first]))
+        return out
+
+    def blocks(self, mask: Mask) -> Iterator[tuple[int, Vectors]]:
+        """The blocks of rows in which any is meant: the first row, and the vectors, which the next block overwrites.
+
+        Read into one buffer, not mapped: a process then has no 2.4 GB of mapped pages to its name, and it takes no longer.
+        """
+        buffer = np.empty((BLOCK_ROWS, self.recipe.width), np.float32)
+        for start in range(0, self.rows, BLOCK_ROWS):
+            stop = min(start + BLOCK_ROWS, self.rows)
+            if mask[start:stop].any():
+                self._read(buffer[: stop - start], start)
+                yield start, buffer[: stop - start]
+
+    @contextmanager
+    def locked(self) -> Iterator[bool]:
+        """One process at a time adds columns; yields whether another one had to be waited for."""
+        with (self.folder.parent / f"{self.year}.lock").open("w") as lock:
+            waited = False
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waited = True
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.reload()
+            yield waited
+
+    def cut(self) -> None:
+        """Forget what was written beyond the record. Only with the lock."""
+        os.ftruncate(self._vectors, self.rows * 4 * self.recipe.width)
+        os.ftruncate(self._chips_file, self.rows * 4)
+
+    def clear(self) -> None:
+        """Start anew. Only with the lock; who still reads keeps the old file."""
+        self.close()
+        shutil.rmtree(self.folder)
+        self.folder.mkdir()
+        self.reload()
+
+    def append(self, added: dict[int, tuple[str, ColumnRows]]) -> None:
+        """Add columns, each with its file's identity, or put them in the place of older ones. Only with the lock."""
+        columns, rows = dict(self.record.columns), self.rows
+        for column, (identity, content) in added.items():
+            _write(self._vectors, content.vectors, rows * 4 * self.recipe.width)
+            _write(self._chips_file, content.chips, rows * 4)
+            outcomes = None if content.outcomes is None else _run_lengths(content.outcomes)
+            columns[column] = StoredColumn(identity=identity, start=rows, rows=len(content.chips), outcomes=outcomes)
+            rows += len(content.chips)
+        os.fdatasync(self._vectors)
+        os.fdatasync(self._chips_file)
+        self.write_record(Record(digest=self._digest, rows=rows, columns=columns))
+
+    def write_record(self, record: Record) -> None:
+        """Replace the record. Only with the lock."""
+        draft = self.folder / "record.json.new"
+        draft.write_text(json.dumps({"format": FORMAT} | asdict(record)))
+        draft.replace(self.folder / "record.json")
+        self.record = record
+
+    def outcome(self, chip: Chip, column: int, index: int) -> str | None:
+        """The letter of a chip, the `index`th of its column; None where nothing is known of it."""
+        stored = self.record.columns.get(column)
+        if stored is None or stored.outcomes is None:
+            return "e" if self.position(chip) is not None else None
+        for length, letter in _runs(stored.outcomes):
+            if index < length:
+                return letter
+            index -= length
+        return None
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in (self._vectors, self._chips_file):
+            if file >= 0:
+                os.close(file)
+        self._vectors = self._chips_file = -1
+
+    def _read(self, into: Vectors, row: int) -> None:
+        if os.preadv(self._vectors, [into.data], row * 4 * self.recipe.width) != into.nbytes:
+            raise ConfigurationError(f"{self.folder} is damaged: remove it, and start again")
+
+    def _read_record(self) -> Record:
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            found = json.loads((self.folder / "record.json").read_text())
+            if found.pop("format") == FORMAT:
+                columns = {int(column): StoredColumn(**stored) for column, stored in found.pop("columns").items()}
+                return Record(**found, columns=columns)
+        return Record(digest=self._digest)
+
+
+def _keys(chips: Chips) -> NDArray[np.int32]:
+    keys: NDArray[np.int32] = chips[:, 0].astype(np.int32) * KEY_BASE + chips[:, 1]
+    return keys
+
+
+def _write(file: int, array: NDArray[np.generic], offset: int) -> None:
+    data = np.ascontiguousarray(array).data.cast("B") if array.size else memoryview(b"")
+    while data:
+        written = os.pwrite(file, data, offset)
+        data, offset = data[written:], offset + written
+
+
+def _run_lengths(outcomes: str) -> str:
+    return "".join(f"{sum(1 for _ in run)}{letter}" for letter, run in groupby(outcomes))
+
+
+def _runs(text: str) -> Iterator[tuple[int, str]]:
+    number = ""
+    for character in text:
+        if character.isdigit():
+            number += character
+        else:
+            yield int(number), character
+            number = ""

@@ -1,0 +1,132 @@
+"""LanceDB: the vectors as a table, and an index of it that names candidates, which are then compared exactly.
+
+IVF_RQ (one bit a number and its RaBitQ correction) was chosen by measurement: docs/performance.md, "Explore".
+"""
+
+import os
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from embedder.errors import ConfigurationError
+from embedder.explore.vectors.column_rows import Chips, Vectors
+
+if TYPE_CHECKING:
+    from lancedb.table import Table
+
+INDEX_FROM = 50_000
+"""Rows from which an index pays: fewer are compared exactly within some 20 ms."""
+TABLE = "chips"
+ROWS_A_PARTITION = 1_800
+"""The square root of the rows of a continent, twice."""
+PROBES = 50
+"""Partitions that a search looks into."""
+CANDIDATES = 20
+"""Compared exactly, for each hit that is asked for."""
+LEAST_CANDIDATES = 200
+STALE = 2
+"""The index is made anew once there are so many times the rows that it was made for."""
+ITERATIONS = 15
+SAMPLES = 64
+"""Rows a partition that the partitions' centres are found from, and how often: more takes longer and finds no better ones."""
+EXTRA = "pip install '.[explore]'"
+
+
+def require(*modules: str) -> None:
+    """ConfigurationError where what only `search` and `explore` need is not installed."""
+    if missing := [module for module in modules if find_spec(module) is None]:
+        raise ConfigurationError(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed: {EXTRA}")
+
+
+class Index:
+    """The table of a recipe and year. `position` is the row in the cache's vectors."""
+
+    def __init__(self, folder: Path, width: int) -> None:
+        require("lancedb")
+        os.environ.setdefault("LANCEDB_LOG", "error")  # it warns of each table that it makes
+        import lancedb  # noqa: PLC0415 - slow, and small searches do without
+
+        self._width = width
+        self._note = folder / "lance" / "trained-rows"
+        self._connection = lancedb.connect(folder / "lance")
+        self._table: Table | None = None
+        if TABLE in self._connection.list_tables().tables:
+            self._table = self._connection.open_table(TABLE)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the table."""
+        return 0 if self._table is None else self._table.count_rows()
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether there is an index beside the table."""
+        return self._table is not None and bool(self._table.list_indices())
+
+    def cut(self, rows: int) -> None:
+        """Forget the rows from `rows` on, which the cache's record does not know."""
+        if self._table is not None and self.rows > rows:
+            self._table.delete(f"position >= {rows}")
+
+    def add(self, start: int, chips: Sequence[Chips], vectors: Sequence[Vectors]) -> None:
+        """Add columns' rows from row `start` on, in one commit."""
+        schema = pa.schema(
+            [
+                pa.field("position", pa.int32(), nullable=False),
+                pa.field("chip_id", pa.string(), nullable=False),
+                pa.field("vector", pa.list_(pa.float32(), self._width), nullable=False),
+            ]
+        )
+        if self._table is None:
+            self._table = self._connection.create_table(TABLE, schema=schema, exist_ok=True)
+        batches = []
+        for some_chips, some_vectors in zip(chips, vectors, strict=True):
+            arrays = [
+                pa.array(np.arange(start, start + len(some_chips), dtype=np.int32)),
+                pa.array([f"c{column:04d}r{row:04d}" for column, row in some_chips.tolist()], pa.string()),
+                pa.FixedSizeListArray.from_arrays(pa.array(some_vectors.ravel()), type=schema.field("vector").type),
+            ]
+            batches.append(pa.record_batch(arrays, schema=schema))
+            start += len(some_chips)
+        if any(batch.num_rows for batch in batches):
+            self._table.add(pa.Table.from_batches(batches, schema))
+
+    def needs_training(self) -> bool:
+        """Whether there are rows enough, and no index, or one made for far fewer."""
+        return self.rows >= INDEX_FROM and self.rows > STALE * self._trained_rows()
+
+    def train(self) -> None:
+        """Make the index; half a minute for a continent on two cores."""
+        from lancedb.index import IvfRq  # noqa: PLC0415
+
+        if self._table is None:
+            return
+        settings = IvfRq(
+            distance_type="cosine", num_partitions=max(1, self.rows // ROWS_A_PARTITION), max_iterations=ITERATIONS, sample_rate=SAMPLES
+        )
+        self._table.create_index("vector", config=settings)
+        self._note.write_text(str(self.rows))
+
+    def merge(self) -> None:
+        """Bring rows that were added since into the index."""
+        if self._table is not None and self.is_trained:
+            self._table.optimize()
+
+    def candidates(self, query: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+        """The positions of likely hits, many more than are asked for."""
+        if self._table is None:
+            return np.empty(0, np.int64)
+        search: Any = self._table.search(query)
+        search = search.distance_type("cosine").nprobes(PROBES).limit(max(LEAST_CANDIDATES, CANDIDATES * count))
+        found = search.select(["position", "_distance"])
+        positions: NDArray[np.int64] = found.to_arrow()["position"].to_numpy().astype(np.int64)
+        return positions
+
+    def _trained_rows(self) -> int:
+        """Rows that the index was made for, or none where it was not finished."""
+        return int(self._note.read_text()) if self._note.exists() and self.is_trained else 0

@@ -1,0 +1,83 @@
+"""Bring the cache to what is published: new columns are added, changed ones replaced, everything else is left as it is."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from embedder.console.progress import Progress
+from embedder.explore.vectors.catalogue import Published
+from embedder.explore.vectors.column_rows import read_column
+from embedder.explore.vectors.database import Database, folder_of
+from embedder.explore.vectors.index import Index
+
+TOGETHER = 32
+"""Columns that are read at a time and committed together: some 60 MB."""
+THREADS = 4
+DONE = "indexed"
+"""The file that says that the index has been brought up to the record."""
+
+
+def open_database(published: Published, progress: Progress) -> Database:
+    """The cache of a recipe and year, holding exactly what is published. Opens at once where it does already."""
+    database = Database(folder_of(published), published.recipe, published.year, published.digest)
+    if _is_current(database, published):
+        return database
+    with database.locked() as waited:
+        if waited:
+            progress.say("another process was adding columns to the same cache")
+        if not _is_current(database, published):
+            _bring_up(database, published, progress)
+    database.reload()
+    return database
+
+
+def _is_current(database: Database, published: Published) -> bool:
+    stored = {column: kept.identity for column, kept in database.record.columns.items()}
+    wanted = {column: file.identity for column, file in published.columns.items()}
+    return database.record.digest == published.digest and stored == wanted and (database.folder / DONE).exists()
+
+
+def _bring_up(database: Database, published: Published, progress: Progress) -> None:
+    record = database.record
+    gone = record.columns.keys() - published.columns.keys()
+    if record.digest != published.digest or gone or database.rows > 2 * max(database.count, 1):
+        database.clear()  # another run's vectors, or more replaced rows than live ones
+    database.cut()
+    (database.folder / DONE).unlink(missing_ok=True)
+    index = Index(database.folder, database.recipe.width)
+    index.cut(database.rows)
+    if index.rows < database.rows:  # somebody removed the table
+        database.clear()
+        index = Index(database.folder, database.recipe.width)
+    missing = [
+        column
+        for column, file in published.columns.items()
+        if column not in database.record.columns or database.record.columns[column].identity != file.identity
+    ]
+    with progress.task(f"load {published.year}", columns=len(missing)):
+        for columns in _groups(missing, TOGETHER):
+            _add(database, index, published, columns)
+            for _ in columns:
+                progress.column_done()
+    database.reload()
+    if index.needs_training():
+        progress.say(f"making the search index of {published.year}, once: a minute or so for a continent on two cores")
+        index.train()
+    else:
+        index.merge()
+    (database.folder / DONE).touch()
+
+
+def _add(database: Database, index: Index, published: Published, columns: list[int]) -> None:
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="load") as pool:
+        contents = list(pool.map(partial(read_column, published), columns))
+    start = database.rows
+    # LanceDB first: rows that it has and the record does not know are cut off at the next start.
+    index.add(start, [content.chips for content in contents], [content.vectors for content in contents])
+    identities = [published.columns[column].identity for column in columns]
+    database.append({column: (identity, content) for column, identity, content in zip(columns, identities, contents, strict=True)})
+
+
+def _groups(columns: list[int], size: int) -> Iterator[list[int]]:
+    for first in range(0, len(columns), size):
+        yield columns[first : first + size]

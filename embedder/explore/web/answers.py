@@ -1,0 +1,167 @@
+"""What the API answers, from parameters as they stand in an address."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from embedder import __version__
+from embedder.errors import UsageError
+from embedder.explore.explorer import Explorer, change_note
+from embedder.explore.places import GRID, chip_at, parse_box, parse_chip, parse_chips, position_of
+from embedder.explore.results import box, geojson
+from embedder.explore.search import MOST_HITS, UNLIKE_WEIGHT, Hit, Question
+from embedder.explore.web import coverage
+from embedder.grid import VERSIONS, Bounds
+
+ATTRIBUTION = "© ESA WorldCover project {year} / Contains modified Copernicus Sentinel data ({year}) processed by ESA WorldCover consortium"
+
+
+class Problem(BaseModel):
+    """Any answer that is an error."""
+
+    detail: str = Field(description="One sentence for a person.")
+
+
+class YearInfo(BaseModel):
+    """A year that can be searched."""
+
+    year: int
+    composite: str = Field(description="The processing version of the composites: v100 for 2020, v200 for 2021.")
+    chips: int = Field(description="Chips with an embedding.")
+    columns: int = Field(description="Published columns.")
+    bounds: list[float] | None = Field(description="Around what is embedded: west, south, east, north.")
+    indexed: bool = Field(description="Whether short questions are answered from an index.")
+    attribution: str
+
+
+class Info(BaseModel):
+    """What can be searched."""
+
+    recipe: str
+    chip_pixels: int
+    width: int = Field(description="Numbers in an embedding.")
+    years: list[YearInfo]
+    warnings: list[str] = Field(description="What a person has to know before believing a hit.")
+    change_note: str | None = Field(description="To be said with every change; null with a single year.")
+    grid: list[float] = Field(description="What the grid covers: west, south, east, north.")
+    limits: dict[str, float]
+    basemap: str | None = Field(description="Template of the base map's tiles.")
+    version: str
+
+
+class ChipAnswer(BaseModel):
+    """A chip with an embedding."""
+
+    chip_id: str
+    year: int
+    years: list[int] = Field(description="In which it has an embedding.")
+    center: list[float] = Field(description="Longitude, latitude.")
+    bounds: list[float] = Field(description="West, south, east, north.")
+    geometry: dict[str, Any] = Field(description="The box, as GeoJSON.")
+    picture: str = Field(description="Address of its picture.")
+
+
+class Feature(BaseModel):
+    """A hit."""
+
+    type: str
+    id: str
+    geometry: dict[str, Any]
+    properties: dict[str, Any] = Field(description="rank, chip_id, year, distance (1 - cosine), longitude, latitude.")
+
+
+class Collection(BaseModel):
+    """Hits, best first: GeoJSON."""
+
+    model_config = ConfigDict(extra="allow")
+    type: str
+    features: list[Feature]
+
+
+class Coverage(BaseModel):
+    """What is embedded: GeoJSON."""
+
+    type: str
+    features: list[dict[str, Any]] = Field(description="One, a MultiPolygon of boxes, with the year and the number of chips.")
+
+
+def info(explorer: Explorer, basemap: str | None) -> Info:
+    """What /api/info says."""
+    years = []
+    for year, searcher in explorer.searchers.items():
+        around = coverage.bounds(searcher.database)
+        years.append(
+            YearInfo(
+                year=year,
+                composite=VERSIONS[year],
+                chips=searcher.database.count,
+                columns=len(searcher.database.record.columns),
+                bounds=_numbers(around) if around else None,
+                indexed=searcher.has_index,
+                attribution=ATTRIBUTION.format(year=year),
+            )
+        )
+    return Info(
+        recipe=explorer.recipe.name,
+        chip_pixels=explorer.recipe.chip_pixels,
+        width=explorer.recipe.width,
+        years=years,
+        warnings=explorer.warnings(),
+        change_note=change_note(*explorer.years[:2]) if len(years) > 1 else None,
+        grid=_numbers(GRID),
+        limits={"k": MOST_HITS, "unlike_weight": UNLIKE_WEIGHT},
+        basemap=basemap,
+        version=__version__,
+    )
+
+
+def chip(explorer: Explorer, year: int, name: str | None, lon: float | None, lat: float | None) -> ChipAnswer:
+    """What /api/chip says."""
+    database = explorer.searcher(year).database
+    if name is not None and lon is None and lat is None:
+        found = parse_chip(name, explorer.recipe.chip_pixels)
+    elif name is None and lon is not None and lat is not None:
+        found = chip_at(lon, lat, explorer.recipe.chip_pixels)
+    else:
+        raise UsageError("give either chip, or lon and lat")
+    position_of(database, found)
+    return ChipAnswer(
+        chip_id=found.id,
+        year=year,
+        years=[other for other, searcher in explorer.searchers.items() if searcher.database.position(found) is not None],
+        center=[round(value, 7) for value in found.bounds.center],
+        bounds=_numbers(found.bounds),
+        geometry=box(found.bounds),
+        picture=f"/api/picture/{year}/{found.id}.jpg",
+    )
+
+
+def search(  # noqa: PLR0917 - as they stand in the address
+    explorer: Explorer, year: int, like: Sequence[str], unlike: Sequence[str], count: int, bbox: str | None
+) -> tuple[list[Hit], dict[str, Any]]:
+    """The hits, and what is said about them."""
+    pixels = explorer.recipe.chip_pixels
+    bounds = None if bbox is None else parse_box(bbox)
+    question = Question(like=parse_chips(like, pixels), unlike=parse_chips(unlike, pixels), count=count, bounds=bounds)
+    hits = explorer.searcher(year).search(question)
+    return hits, explorer.about() | {"year": year, "like": list(like), "unlike": list(unlike)}
+
+
+def change(explorer: Explorer, years: str, count: int, bbox: str | None) -> tuple[list[Hit], dict[str, Any]]:
+    """The hits, and what is said about them."""
+    before, after = (int(year) for year in years.split(","))
+    hits = explorer.changes(before, after, count, None if bbox is None else parse_box(bbox))
+    return hits, explorer.about() | {"years": [before, after], "note": change_note(before, after)}
+
+
+def collection(hits: Sequence[Hit], said: dict[str, Any]) -> dict[str, Any]:
+    """The hits as GeoJSON, each with its picture's address."""
+    found = geojson(hits, said)
+    for hit, feature in zip(hits, found["features"], strict=True):
+        feature["properties"]["picture"] = f"/api/picture/{hit.year}/{hit.chip.id}.jpg"
+    return found
+
+
+def _numbers(bounds: Bounds) -> list[float]:
+    return [round(value, 7) for value in vars(bounds).values()]

@@ -1,0 +1,232 @@
+"""The page and its API: read-only, and every error is one sentence."""
+
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+from http import HTTPStatus
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
+
+from embedder import __version__
+from embedder.errors import EmbedderError, NotFoundError, UsageError
+from embedder.explore.explorer import Explorer
+from embedder.explore.pictures.pictures import Pictures
+from embedder.explore.places import parse_chip
+from embedder.explore.results import MEDIA_TYPES, encode
+from embedder.explore.search import MOST_HITS
+from embedder.explore.web import answers
+from embedder.explore.web.answers import ChipAnswer, Collection, Coverage, Info, Problem
+from embedder.explore.web.coverage import coverage
+
+PAGE = Path(__file__).parent / "page"
+ANY_HOST = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
+"""Addresses that mean all of this machine's."""
+MOST_EXAMPLES = 50
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    404: {"model": Problem, "description": "Nothing of that name, or no embedding there, and why."},
+    422: {"model": Problem, "description": "A parameter that can't be."},
+}
+COVERAGE: dict[int | str, dict[str, Any]] = {200: {"content": {MEDIA_TYPES["geojson"]: {"schema": Coverage.model_json_schema()}}}}
+DOWNLOAD: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            MEDIA_TYPES["geojson"]: {"schema": {"$ref": "#/components/schemas/Collection"}},
+            MEDIA_TYPES["csv"]: {"schema": {"type": "string"}},
+            MEDIA_TYPES["parquet"]: {"schema": {"type": "string", "format": "binary"}},
+        }
+    }
+}
+PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
+    503: {"model": Problem, "description": "Neither the WMS nor the source answers: ask again later."},
+}
+EXPECTED = {
+    "k": f"1 to {MOST_HITS}",
+    "year": "a year, such as 2020",
+    "years": "two years, such as 2020,2021",
+    "format": "geojson, csv or parquet",
+    "like": f"1 to {MOST_EXAMPLES} chip ids, such as c1155r0287",
+    "unlike": f"at most {MOST_EXAMPLES} chip ids, such as c1155r0287",
+}
+"""What an invalid parameter is answered with."""
+
+Year = Annotated[int, Query(description="A year from /api/info.")]
+Ids = Annotated[list[str], Query(max_length=MOST_EXAMPLES, description="Chip ids, such as c1155r0287; repeat the parameter for several.")]
+Count = Annotated[int, Query(ge=1, le=MOST_HITS, description="How many hits.")]
+Box = Annotated[str | None, Query(description="Only chips that touch west,south,east,north, degrees.")]
+Years = Annotated[str, Query(pattern="^[0-9]{4},[0-9]{4}$", description="Two years, such as 2020,2021.")]
+Beside = Annotated[int | None, Query(description="A year whose picture is shown beside this one: both are then from the same source.")]
+Form = Annotated[str, Query(alias="format", pattern="^(geojson|csv|parquet)$", description="geojson, csv or parquet.")]
+
+
+def make_app(explorer: Explorer, pictures: Pictures, *, host: str = "127.0.0.1", basemap: str | None = None) -> FastAPI:
+    """The application. `basemap` is a template of raster tiles, https://host/{z}/{x}/{y}.png, for the page."""
+    # FastAPI's own documentation pages load scripts from elsewhere; /openapi.json says the same.
+    app = FastAPI(title="WorldCover embeddings", version=__version__, docs_url=None, redoc_url=None, responses=PROBLEMS)
+    app.add_middleware(GZipMiddleware, minimum_size=1_000)
+    if host not in ANY_HOST:
+        _add_host_check(app, {"127.0.0.1", "::1", "localhost", _plain(host)})
+    _add_headers(app, basemap)
+    _add_errors(app)
+    _add_search(app, explorer, basemap)
+    _add_files(app, explorer, pictures)
+    # MapLibre comes with a Python package that is only a carrier here: none of its code is imported.
+    app.mount("/maplibre", StaticFiles(packages=[("maplibre", "srcjs")]))
+    app.mount("/", StaticFiles(directory=PAGE, html=True))
+    return app
+
+
+def origin_of(basemap: str) -> str:
+    """Scheme and host of a base map's address; UsageError where it is none."""
+    parts = urlsplit(basemap)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise UsageError("the base map's address is none: write https://host/{z}/{x}/{y}.png")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _add_search(app: FastAPI, explorer: Explorer, basemap: str | None) -> None:
+    @app.get("/api/info")
+    def info() -> Info:
+        """What can be searched, and within which limits."""
+        return answers.info(explorer, basemap)
+
+    @app.get("/api/chip")
+    def chip(year: Year, chip: str | None = None, lon: float | None = None, lat: float | None = None) -> ChipAnswer:
+        """The chip of that id, or the one that covers a place."""
+        return answers.chip(explorer, year, chip, lon, lat)
+
+    @app.get("/api/search")
+    def search(year: Year, like: Ids, unlike: Ids = [], k: Count = 10, bbox: Box = None) -> Collection:  # noqa: B006 - FastAPI copies it
+        """The chips most like some and unlike others, best first, without these."""
+        return Collection.model_validate(answers.collection(*answers.search(explorer, year, like, unlike, k, bbox)))
+
+    @app.get("/api/change")
+    def change(years: Years, k: Count = 10, bbox: Box = None) -> Collection:
+        """The chips whose embeddings differ most between two years, most first."""
+        return Collection.model_validate(answers.collection(*answers.change(explorer, years, k, bbox)))
+
+
+def _add_files(app: FastAPI, explorer: Explorer, pictures: Pictures) -> None:
+    made: dict[int, Response] = {}
+
+    @app.get("/api/coverage", response_class=Response, responses=COVERAGE)
+    def covered(year: Year) -> Response:
+        """What is embedded: a FeatureCollection of one MultiPolygon."""
+        if year not in made:
+            made[year] = JSONResponse(coverage(explorer.searcher(year).database), media_type=MEDIA_TYPES["geojson"])
+        found = made[year]
+        return Response(found.body, media_type=found.media_type)
+
+    @app.get("/api/download", response_class=Response, responses=DOWNLOAD)
+    def download(  # noqa: PLR0917 - one for each parameter of an address
+        form: Form,
+        year: int | None = None,
+        like: Ids = [],  # noqa: B006
+        unlike: Ids = [],  # noqa: B006
+        years: Annotated[str | None, Query(pattern="^[0-9]{4},[0-9]{4}$", description="For changes: two years.")] = None,
+        k: Count = 10,
+        bbox: Box = None,
+    ) -> Response:
+        """The hits of a search, or of a change where `years` is given, as a file."""
+        if years:
+            hits, about = answers.change(explorer, years, k, bbox)
+            name = f"change-{years.replace(',', '-')}"
+        elif year is not None:
+            hits, about = answers.search(explorer, year, like, unlike, k, bbox)
+            name = f"similar-{like[0]}-{year}"
+        else:
+            raise UsageError("neither year nor years is given: give year and like for a search, or years for a change")
+        headers = {"Content-Disposition": f'attachment; filename="{name}.{form}"'}
+        return Response(encode(hits, form, about), media_type=MEDIA_TYPES[form], headers=headers)
+
+    @app.get("/api/picture/{year}/{chip}.jpg", response_class=Response, responses=PICTURE)
+    def picture(year: int, chip: str, request: Request, beside: Beside = None) -> Response:
+        """A chip's picture, from the WMS or the source's tile, as the header X-Picture-Source says: `wms` or `tile`."""
+        for each in (year, year if beside is None else beside):
+            explorer.searcher(each)
+        found = pictures.get(parse_chip(chip, explorer.recipe.chip_pixels), year, beside)
+        etag = f'"{sha256(found.jpeg).hexdigest()[:16]}"'
+        # Asked for again each time: another run at this address, or the WMS that is back, has other pictures.
+        headers = {"Cache-Control": "private, no-cache", "ETag": etag, "X-Picture-Source": found.origin}
+        if request.headers.get("If-None-Match") == etag:
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+        return Response(found.jpeg, media_type="image/jpeg", headers=headers)
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(RequestValidationError)
+    def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        name = str(first["loc"][-1])
+        problems = {"missing": "is missing", "too_long": "is given too often"}
+        problem = problems.get(first["type"], f"can't be {str(first['input'])[:40]!r}")
+        return _answer(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name} {problem}: give {EXPECTED.get(name, 'a number')}")
+
+    @app.exception_handler(EmbedderError)
+    def failed(_request: Request, error: EmbedderError) -> JSONResponse:
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, UsageError) else HTTPStatus.SERVICE_UNAVAILABLE
+        return _answer(HTTPStatus.NOT_FOUND if isinstance(error, NotFoundError) else status, str(error))
+
+    @app.exception_handler(Exception)
+    def unexpected(_request: Request, error: Exception) -> JSONResponse:
+        sentence = f"unexpected {type(error).__name__}: what the server prints says more; start it again if this comes back"
+        return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
+
+    @app.exception_handler(HTTPException)
+    def http(_request: Request, error: HTTPException) -> JSONResponse:
+        sentences = {404: "there is nothing at this address", 405: "this address only answers GET"}
+        return _answer(error.status_code, sentences.get(error.status_code, str(error.detail)))
+
+
+def _answer(status: int, sentence: str) -> JSONResponse:
+    headers = {"Retry-After": "15"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return JSONResponse({"detail": sentence}, status_code=status, headers=headers)
+
+
+def _add_host_check(app: FastAPI, allowed: set[str]) -> None:
+    """A page elsewhere whose name leads here must not read what is here."""
+
+    @app.middleware("http")
+    async def check(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        try:
+            name = _plain(urlsplit(f"//{request.headers['Host']}").hostname or "")
+        except (KeyError, ValueError):
+            name = ""
+        return await call_next(request) if name in allowed else _answer(HTTPStatus.BAD_REQUEST, "this server answers to its own names only")
+
+
+def _plain(host: str) -> str:
+    """A name in small letters, or an address in its shortest form."""
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        return host.lower()
+
+
+def _add_headers(app: FastAPI, basemap: str | None) -> None:
+    remote = f" {origin_of(basemap)}" if basemap else ""
+    policy = (
+        f"default-src 'self'; img-src 'self' data: blob:{remote}; connect-src 'self'{remote}; worker-src 'self' blob:; "
+        "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    headers = {
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
+
+    @app.middleware("http")
+    async def add(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await call_next(request)
+        response.headers.update(headers)
+        return response

@@ -1,0 +1,192 @@
+"""A column's GeoParquet file: made from outcomes and embeddings, and checked, as a whole, against the grid and its run."""
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from embedder import __version__
+from embedder.errors import InvalidFileError
+from embedder.grid import Chip, column_chips, column_window, tile_windows
+from embedder.output.run import FORMAT, Run
+from embedder.source.strip import chips_with_tiles
+
+FOOTER_KEY = b"worldcover_embeddings"
+SEAL_KEY = b"worldcover_embeddings_sha256"
+"""Footer key of the SHA-256 of the whole file, in which UNSEALED then stands in its place."""
+UNSEALED = b"-" * 64
+OUTCOMES = {"e": "embedded", "n": "nodata", "t": "no tile"}
+"""One letter for each chip, and what it says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckedColumn:
+    """What is known of a file once it has been found valid."""
+
+    column: int
+    outcomes: str
+    """One letter a chip, north to south, then west to east."""
+    footer: dict[str, Any]
+    size: int
+    """Bytes."""
+    sha256: str
+
+    @property
+    def rows(self) -> int:
+        """Chips with an embedding."""
+        return self.outcomes.count("e")
+
+
+def schema(run: Run, column: int, outcomes: str, *, device: str | None, precision: str | None) -> pa.Schema:
+    """The columns of the file, with GeoParquet's and our own metadata in the footer."""
+    timestamp = pa.timestamp("ms", tz="UTC")
+    fields = [
+        pa.field("chip_id", pa.string(), nullable=False),
+        pa.field("embeddings", pa.list_(pa.field("element", pa.float32(), nullable=False), run.recipe.width), nullable=False),
+        pa.field("geometry", pa.binary(), nullable=False),
+        pa.field("bbox", pa.struct([pa.field(name, pa.float64(), nullable=False) for name in _BBOX]), nullable=False),
+        pa.field("datetime_start", timestamp, nullable=False),
+        pa.field("datetime_end", timestamp, nullable=False),
+    ]
+    tiles = {tile.name: run.inventory[tile].etag for tile in tile_windows(column_window(column)) if tile in run.inventory}
+    footer = {
+        "format": FORMAT,
+        "recipe": run.recipe.name,
+        "year": run.year,
+        "column": column,
+        "config_digest": run.config_digest,
+        "weights": run.weights,
+        "weights_sha256": run.weights_sha256,
+        "checkpoint_sha256": run.checkpoint_sha256,
+        "outcomes": outcomes,
+        "tiles": tiles,
+        "package_version": __version__,
+        "device": device,
+        "precision": precision,
+    }
+    if run.warning:
+        footer["warning"] = run.warning
+    chips = embedded_chips(run, column, outcomes)
+    return pa.schema(fields, metadata={b"geo": json.dumps(geo_metadata(chips)).encode(), FOOTER_KEY: json.dumps(footer).encode()})
+
+
+def embedded_chips(run: Run, column: int, outcomes: str) -> list[Chip]:
+    """The chips with an embedding, in the order of the rows."""
+    return [chip for chip, outcome in zip(column_chips(column, run.recipe.chip_pixels), outcomes, strict=True) if outcome == "e"]
+
+
+def write(run: Run, column: int, outcomes: str, embeddings: NDArray[np.float32], *, device: str | None, precision: str | None) -> bytes:
+    """The file's bytes. `embeddings` is (rows, width), one row for each `e` of the outcomes, in their order."""
+    chips = embedded_chips(run, column, outcomes)
+    bounds = np.array([_box(chip) for chip in chips]).reshape(len(chips), 4)
+    dates = [np.datetime64(f"{run.year}-01-01T00:00:00", "ms"), np.datetime64(f"{run.year}-12-31T23:59:59", "ms")]
+    file_schema = schema(run, column, outcomes, device=device, precision=precision)
+    arrays = [
+        pa.array([chip.id for chip in chips], pa.string()),
+        pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), type=file_schema.field("embeddings").type),
+        pa.array(polygons(bounds), pa.binary()),
+        pa.StructArray.from_arrays([pa.array(values) for values in bounds.T], fields=list(file_schema.field("bbox").type)),
+        *(pa.array(np.full(len(chips), date), file_schema.field("datetime_start").type) for date in dates),
+    ]
+    out = io.BytesIO()
+    table = pa.Table.from_arrays(arrays, schema=file_schema)
+    settings = {"compression": "zstd", "use_dictionary": ["datetime_start", "datetime_end"], "write_page_checksum": True}
+    with pq.ParquetWriter(out, file_schema, **settings) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({SEAL_KEY: UNSEALED})
+    data = out.getvalue()
+    return data.replace(UNSEALED, _seal(data), 1)
+
+
+def check(data: bytes, run: Run, column: int) -> CheckedColumn:
+    """What the file holds, every value of it read; InvalidFileError says what is wrong with it."""
+    try:
+        parquet = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        footer = json.loads(parquet.schema_arrow.metadata[FOOTER_KEY])
+        table = parquet.read()
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidFileError(f"unreadable: {' '.join(str(error).split())[:200]}") from error
+    chips = list(column_chips(column, run.recipe.chip_pixels))
+    promised = {"column": column, "recipe": run.recipe.name, "year": run.year, "config_digest": run.config_digest}
+    for name, value in promised.items():
+        if not isinstance(footer, dict) or footer.get(name) != value:
+            raise InvalidFileError(f"of another run: its {name} is {footer.get(name) if isinstance(footer, dict) else None}, not {value}")
+    outcomes = footer.get("outcomes")
+    if not isinstance(outcomes, str) or len(outcomes) != len(chips) or set(outcomes) - set(OUTCOMES):
+        raise InvalidFileError(f"wrong count: its outcomes are not one of e, n, t for each of {len(chips)} chips")
+    for chip, outcome, exists in zip(chips, outcomes, chips_with_tiles(run.inventory, column, run.recipe.chip_pixels), strict=True):
+        if (outcome == "t") == exists:
+            raise InvalidFileError(f"its outcomes say {OUTCOMES[outcome]} of chip {chip.id}, the inventory says otherwise")
+    _check_rows(table, run, column, outcomes)
+    # Parquet's own checksums leave out its headers and footer, a fifth of a small file.
+    seal = parquet.metadata.metadata.get(SEAL_KEY)
+    if seal is None:
+        raise InvalidFileError("of another form: it holds no SHA-256 of itself")
+    if _seal(data.replace(seal, UNSEALED, 1)) != seal:
+        raise InvalidFileError("damaged: its bytes do not match the SHA-256 that it holds")
+    return CheckedColumn(column=column, outcomes=outcomes, footer=footer, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+def _seal(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode()
+
+
+_BBOX = ("xmin", "ymin", "xmax", "ymax")
+
+
+def _check_rows(table: pa.Table, run: Run, column: int, outcomes: str) -> None:
+    chips = embedded_chips(run, column, outcomes)
+    expected = schema(run, column, outcomes, device=None, precision=None)
+    if not table.schema.equals(expected):
+        raise InvalidFileError("of another form: its columns or their types are not those of this version")
+    if table.num_rows != len(chips):
+        raise InvalidFileError(f"wrong count: {table.num_rows} rows for {len(chips)} embedded chips")
+    if table["chip_id"].to_pylist() != [chip.id for chip in chips]:
+        raise InvalidFileError("bounds off the grid: its chip ids are not those of its outcomes")
+    bounds = np.array([_box(chip) for chip in chips]).reshape(len(chips), 4)
+    bbox = table["bbox"].combine_chunks()
+    found = np.stack([np.asarray(bbox.field(name)) for name in _BBOX], axis=1)
+    if not np.allclose(found, bounds, rtol=0, atol=1e-9) or table["geometry"].to_pylist() != polygons(bounds):
+        raise InvalidFileError("bounds off the grid: a box is not its chip's")
+    embeddings = np.asarray(table["embeddings"].combine_chunks().flatten()).reshape(len(chips), run.recipe.width)
+    for what, wrong in (("NaN or infinite", ~np.isfinite(embeddings).all(axis=1)), ("zero", ~embeddings.any(axis=1))):
+        if wrong.any():
+            raise InvalidFileError(f"{what} vector at chip {chips[int(wrong.argmax())].id}")
+
+
+def _box(chip: Chip) -> tuple[float, float, float, float]:
+    bounds = chip.bounds
+    return bounds.west, bounds.south, bounds.east, bounds.north
+
+
+def polygons(bounds: NDArray[np.float64]) -> list[bytes]:
+    """Boxes, (rows, 4) of west, south, east, north, as WKB."""
+    if not len(bounds):
+        return []
+    import shapely  # noqa: PLC0415  a column at sea needs none
+
+    made: list[bytes] = shapely.to_wkb(shapely.box(*bounds.T), byte_order=1).tolist()
+    return made
+
+
+def geo_metadata(chips: list[Chip]) -> dict[str, Any]:
+    """GeoParquet's own metadata, version 1.1."""
+    geometry: dict[str, Any] = {
+        "encoding": "WKB",
+        "geometry_types": ["Polygon"],
+        "crs": json.loads(files("embedder.output").joinpath("epsg_4326.json").read_text()),
+        "orientation": "counterclockwise",
+        "edges": "planar",
+        "covering": {"bbox": {name: ["bbox", name] for name in _BBOX}},
+    }
+    if chips:
+        boxes = np.array([_box(chip) for chip in chips])
+        geometry["bbox"] = [*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0)]
+    return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geometry}}

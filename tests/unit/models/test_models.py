@@ -1,0 +1,136 @@
+"""The encoders against golden values of Clay's published code."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from embedder.models import encodings
+from embedder.models.checkpoint import PREFIX, recipe_for
+from embedder.models.clay import ClayEncoder, build
+from embedder.models.kernels import linear
+from embedder.models.patches import cut
+from embedder.recipes import RECIPES, Recipe
+from tests.golden import TOLERANCE, YEAR, chips, seeded, values
+
+GOLDEN = values()
+LONLAT: NDArray[np.float64] = GOLDEN["lonlat"]
+TINY = recipe_for("clay-v1.5-tiny")
+
+
+def golden_encoder(recipe: Recipe) -> ClayEncoder:
+    encoder = build(recipe)
+    state = {name: seeded(f"{PREFIX}{name}", tuple(tensor.shape)) for name, tensor in encoder.state_dict().items()}
+    encoder.load_state_dict(state, assign=True)
+    encoder.requires_grad_(requires_grad=False).prepare()
+    return encoder
+
+
+def embed(encoder: ClayEncoder, pixels: NDArray[np.uint16], lonlat: NDArray[np.float64] = LONLAT) -> NDArray[np.float32]:
+    embeddings: NDArray[np.float32] = encoder(torch.from_numpy(pixels), lonlat, YEAR).numpy()
+    return embeddings
+
+
+def lowest_cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    cosines = functional.cosine_similarity(torch.from_numpy(a).double(), torch.from_numpy(b).double())
+    return float(cosines.min())
+
+
+@pytest.fixture(scope="module")
+def tiny() -> ClayEncoder:
+    return golden_encoder(TINY)
+
+
+@pytest.fixture(scope="module")
+def v01() -> ClayEncoder:
+    return golden_encoder(RECIPES["clay-v0.1"])
+
+
+def test_v01_is_golden_when_used_as_trained(v01: ClayEncoder) -> None:
+    np.testing.assert_allclose(embed(v01, chips(2, 512)), GOLDEN["v01_trained"], atol=TOLERANCE, rtol=0)
+
+
+def test_v01_is_golden_when_the_published_faults_are_reproduced() -> None:
+    encoder = golden_encoder(RECIPES["clay-v0.1-published"])
+    np.testing.assert_allclose(embed(encoder, chips(2, 512)), GOLDEN["v01_published"], atol=TOLERANCE, rtol=0)
+
+
+def test_v15_is_golden_when_all_its_weights_are_seeded() -> None:
+    encoder = golden_encoder(RECIPES["clay-v1.5"])
+    np.testing.assert_allclose(embed(encoder, chips(2, 256)), GOLDEN["v15_cls"], atol=TOLERANCE, rtol=0)
+
+
+def test_v15_tiny_is_golden_when_its_class_token_is_read(tiny: ClayEncoder) -> None:
+    np.testing.assert_allclose(embed(tiny, chips(2, 256)), GOLDEN["v15_tiny_cls"], atol=TOLERANCE, rtol=0)
+
+
+def test_v15_tiny_is_golden_when_its_patches_are_averaged(tiny: ClayEncoder) -> None:
+    encoded = tiny.transformer(tiny.tokens(torch.from_numpy(chips(2, 256)), LONLAT, YEAR))
+    np.testing.assert_allclose(encoded[:, 1:].mean(dim=1), GOLDEN["v15_tiny_mean"], atol=TOLERANCE, rtol=0)
+
+
+def test_metadata_is_golden_when_computed_for_the_golden_places() -> None:
+    for found, name in (
+        (np.tile(encodings.v01_time(YEAR), (2, 1)), "v01_time"),
+        (encodings.v01_location(LONLAT), "v01_latlon_trained"),
+        (encodings.v01_published_location(LONLAT), "v01_latlon_published"),
+        (encodings.v15_time(YEAR), "v15_time"),
+        (encodings.v15_location(LONLAT), "v15_latlon"),
+    ):
+        np.testing.assert_allclose(found, GOLDEN[name], atol=1e-6, rtol=0, err_msg=name)
+        assert found.dtype == np.float32
+
+
+def test_time_differs_when_the_year_does() -> None:
+    assert not np.allclose(encodings.v01_time(2020), encodings.v01_time(2021))
+
+
+def test_embedding_is_the_same_when_the_chip_is_alone_or_in_a_batch(tiny: ClayEncoder) -> None:
+    pixels = chips(2, 256)
+    np.testing.assert_allclose(embed(tiny, pixels)[1:], embed(tiny, pixels[1:], LONLAT[1:]), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("recipe", ["clay-v0.1", "clay-v1.5-tiny"])
+def test_embedding_keeps_its_direction_when_computed_in_bf16(recipe: str, v01: ClayEncoder) -> None:
+    encoder = v01 if recipe == "clay-v0.1" else golden_encoder(TINY)
+    pixels = chips(2, encoder.recipe.chip_pixels)
+    exact = embed(encoder, pixels)
+    reduced = copy.deepcopy(encoder)
+    reduced.transformer.to(torch.bfloat16)
+    assert 0.9999 <= lowest_cosine(exact, embed(reduced, pixels)) < 1
+
+
+def test_embedding_is_finite_when_raw_pixels_are_the_brightest_and_the_transformer_is_fp16() -> None:
+    encoder = golden_encoder(RECIPES["clay-v0.1-published"])
+    encoder.transformer.layers = encoder.transformer.layers[:1]  # fp16 is slow on a CPU, and the overflow would be in the patches
+    encoder.transformer.to(torch.float16)
+    assert np.isfinite(embed(encoder, np.full((1, 4, 512, 512), 65_535, np.uint16), LONLAT[:1])).all()
+
+
+def test_patches_are_those_of_a_convolution_when_cut() -> None:
+    pixels = torch.from_numpy(chips(1, 64)[:, :3].astype(np.float32))  # (1, 3, 64, 64)
+    weight = torch.from_numpy(np.random.default_rng(0).standard_normal((5, 3, 8, 8), dtype=np.float32))  # (5, 3, 8, 8)
+    convolved = functional.conv2d(pixels, weight, stride=8).flatten(2).transpose(1, 2)  # (1, 64, 5)
+    torch.testing.assert_close(functional.linear(cut(pixels, 8), weight.flatten(1)), convolved, atol=0.1, rtol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_linear_is_torchs_own_when_fused(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    layer = torch.nn.Linear(16, 24).requires_grad_(requires_grad=False).to(dtype)
+    x = torch.randn(2, 3, 16, generator=generator).to(dtype)  # (2, 3, 16)
+    add = torch.randn(2, 3, 24, generator=generator).to(dtype)  # (2, 3, 24)
+    plain = functional.linear(x.float(), layer.weight.float(), layer.bias.float())  # (2, 3, 24)
+    close = 1e-5 if dtype == torch.float32 else 2e-2
+    before = add.clone()
+    torch.testing.assert_close(linear(x, layer).float(), plain, atol=close, rtol=close)
+    torch.testing.assert_close(linear(x, layer, gelu=True).float(), functional.gelu(plain), atol=close, rtol=close)
+    torch.testing.assert_close(linear(x, layer, add=add).float(), plain + add.float(), atol=close, rtol=close)
+    torch.testing.assert_close(add, before)
+
+
+def test_encoder_holds_no_numbers_when_only_built() -> None:
+    assert {tensor.device.type for tensor in build(RECIPES["clay-v1.5"]).state_dict().values()} == {"meta"}
