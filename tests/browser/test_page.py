@@ -22,7 +22,7 @@ from embedder.explore.pictures.wms import Wms
 from embedder.grid import Chip
 from tests.browser.conftest import PATIENCE_MS
 from tests.explore_output import write_output
-from tests.integration.explore.web.test_page import fake_wms, picture, served
+from tests.integration.explore.web.test_server import fake_wms, picture, served
 
 expect.set_options(timeout=PATIENCE_MS)
 
