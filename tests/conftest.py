@@ -13,6 +13,8 @@ from tests.s3_server import NO_AWS, S3Server, aws_environment, running_s3
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would the processes that tests start
 
+pytest.register_assert_rewrite("tests.commands", "tests.pictures", "tests.tiny_weights")
+
 settings.register_profile("noisy machines", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("noisy machines")
 

@@ -9,14 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder.grid import chips_in_column
+from embedder.console.progress import Progress
+from embedder.explore.vectors.catalogue import EXPLORABLE, published_years
+from embedder.explore.vectors.database import Database
+from embedder.explore.vectors.ingest import open_database
+from embedder.grid import Chip, chips_in_column
 from embedder.models.weights import random_seed
 from embedder.output import column_file
 from embedder.output.run import Run
 from embedder.recipes import RECIPES, Recipe
+from embedder.storage import open_storage
 
 Content = Mapping[int, tuple[str, NDArray[np.float32]]]
 """By column: the outcomes of its first chips, the others having no tile, and an embedding for each `e`."""
+CHIP = Chip(column=1, row=3, pixels=512)
+"""One that `some` embeds."""
 
 
 def vectors(seed: int, count: int, width: int = 768) -> NDArray[np.float32]:
@@ -65,3 +72,8 @@ def a_run(recipe: Recipe, year: int, weights: str) -> Run:
         precision="fp32",
         columns=(0,),
     )
+
+
+def opened(output: Path, recipe: str = "clay-v0.1", year: int = 2020) -> Database:
+    (published,) = published_years(open_storage(str(output)), EXPLORABLE[recipe], [year])
+    return open_database(published, Progress())

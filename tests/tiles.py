@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import rasterio
 from numpy.typing import NDArray
 from rasterio.transform import from_origin
@@ -14,6 +15,7 @@ from embedder.grid import TILE_PIXELS, Tile, Window
 REAL = Path(__file__).parents[2] / "shared" / "data"
 """A source with one real tile, N37W076 of 2020; on the developers' machines only."""
 REAL_TILE = Tile.from_name("N37W076")
+needs_real_tile = pytest.mark.skipif(not REAL.exists(), reason="the real tile is not on this machine")
 
 
 def write_tile(source: Path, tile: Tile, window: Window, *, year: int = 2020, seed: int = 0, **profile: Any) -> Path:  # noqa: ANN401

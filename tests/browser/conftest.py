@@ -17,7 +17,7 @@ from embedder.grid import COLUMN_PIXELS, TILE_PIXELS
 from embedder.recipes import RECIPES
 from embedder.steps.local import run_local
 from embedder.steps.plan import PlanOptions
-from tests.integration.explore.web.test_server import served
+from tests.explore_site import served
 from tests.jobs import TINY
 from tests.tiles import REAL, REAL_TILE
 

@@ -22,7 +22,8 @@ from embedder.explore.pictures.wms import Wms
 from embedder.grid import Chip
 from tests.browser.conftest import PATIENCE_MS
 from tests.explore_output import write_output
-from tests.integration.explore.web.test_server import fake_wms, picture, served
+from tests.explore_site import served
+from tests.pictures import fake_wms, picture
 
 expect.set_options(timeout=PATIENCE_MS)
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from tests.chart import CASES, render
 from tests.e2e.cluster import NAME, ROOT, Cluster
 from tests.e2e.conftest import Published
 from tests.e2e.workflow import Object
-from tests.unit.helm.test_chart import CASES, render
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

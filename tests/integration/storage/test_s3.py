@@ -1,8 +1,6 @@
 """Storage in S3, against a real server, and against one whose replies break."""
 
 import os
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -10,32 +8,15 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
-from tenacity import wait_none
 
-from embedder.errors import ConfigurationError, ConflictError, NotFoundError, TemporaryError
+from embedder.errors import ConflictError, NotFoundError, TemporaryError
 from embedder.storage import ANY, Storage, open_storage, s3_client
 from embedder.storage import s3 as s3_module
 from tests.faults import Fault, FaultyProxy, Refusal
-from tests.s3_server import PUBLIC_BUCKET, READER, S3Server, aws_environment
+from tests.s3_server import S3Server
 
+pytestmark = pytest.mark.usefixtures("_no_waiting")
 BROKEN_DOWNLOADS = [Fault.HALF_BODY, Fault.FLIPPED_BYTE, Fault.LOST_REPLY, Refusal(503, "SlowDown"), Refusal(500, "InternalError")]
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_module, "BACKOFF", wait_none())
-    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
-
-
-@pytest.fixture
-def storage(bucket: str) -> Storage:
-    return open_storage(f"s3://{bucket}/out")
-
-
-@pytest.fixture
-def faulty(faulty_bucket: str) -> Storage:
-    """The same, through the proxy."""
-    return open_storage(f"s3://{faulty_bucket}/out")
 
 
 class TestReadAndWrite:
@@ -224,106 +205,3 @@ class TestFaultsOfGet:
         monkeypatch.setattr(storage._client, "download_file", lambda _bucket, _key, path, **_: Path(path).write_bytes(b"dat"))
         with pytest.raises(TemporaryError, match="3 bytes of 4"):
             storage.local_path("k", tmp_path)
-
-
-class TestConfiguration:
-    @pytest.mark.parametrize(
-        ("settings", "advice"),
-        [
-            (aws_environment("", READER), "access denied"),
-            (aws_environment("", ("testkey", "wrongsecret")), "AWS_SECRET_ACCESS_KEY"),
-            (aws_environment("", ("wrongkey", "wrongsecret")), "AWS_ACCESS_KEY_ID"),
-            (aws_environment("", ("testkey\n", "wrongsecret")), "newline"),
-        ],
-        ids=["reader", "secret", "key", "newline"],
-    )
-    def test_credentials_are_blamed_when_they_do_not_serve(
-        self, bucket: str, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], advice: str
-    ) -> None:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.setenv(name, settings[name])
-        storage = open_storage(f"s3://{bucket}")
-        for use in (lambda: storage.put("k", b"data"), storage.check_writable):
-            with pytest.raises(ConfigurationError, match=advice) as refused:
-                use()
-            assert "wrongsecret" not in str(refused.value)
-            assert "Signature=" not in str(refused.value)
-            assert "\n" not in str(refused.value)
-
-    def test_credentials_are_asked_for_when_there_are_none(self, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-        with pytest.raises(ConfigurationError, match="no AWS credentials"):
-            open_storage(f"s3://{bucket}").get("k")
-
-    @pytest.mark.parametrize("name", ["no-such-bucket", "Not_A_Bucket!"])
-    def test_bucket_is_blamed_when_it_does_not_exist(self, bucket: str, name: str, tmp_path: Path) -> None:
-        assert bucket != name
-        storage = open_storage(f"s3://{name}/out")
-        for use in (lambda: storage.put("k", b""), lambda: storage.get("k"), lambda: list(storage.list()), storage.check_writable):
-            with pytest.raises(ConfigurationError, match=r"(?i)bucket"):
-                use()
-        with pytest.raises(ConfigurationError):
-            storage.local_path("k", tmp_path)
-
-    @pytest.mark.parametrize(
-        ("refusal", "advice"),
-        [
-            (Refusal(400, "AuthorizationHeaderMalformed"), "AWS_REGION"),
-            (Refusal(301, "PermanentRedirect"), "AWS_REGION"),
-            (Refusal(403, "RequestTimeTooSkewed"), "clock"),
-            (Refusal(400, "Unheard"), "Unheard: injected"),
-        ],
-    )
-    def test_advice_is_given_when_s3_refuses(self, faulty: Storage, proxy: FaultyProxy, refusal: Refusal, advice: str) -> None:
-        proxy.inject(refusal, method="PUT", times=100)
-        with pytest.raises(ConfigurationError, match=advice) as refused:
-            faulty.put("k", b"data")
-        assert type(refused.value) is ConfigurationError
-
-    def test_access_is_blamed_when_a_head_is_refused(self, faulty: Storage, proxy: FaultyProxy, tmp_path: Path) -> None:
-        proxy.inject(Refusal(403, "AccessDenied"), method="HEAD", times=100)
-        with pytest.raises(ConfigurationError, match="access denied"):
-            faulty.local_path("k", tmp_path)
-
-    @pytest.mark.parametrize(("name", "value"), [("AWS_ENDPOINT_URL_S3", "hunter2@localhost"), ("AWS_REGION", "not a region")])
-    def test_setting_is_blamed_when_it_is_malformed(self, bucket: str, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-        monkeypatch.setenv(name, value)
-        with pytest.raises(ConfigurationError, match=name) as refused:
-            open_storage(f"s3://{bucket}").get("k")
-        assert "hunter2" not in str(refused.value)
-
-    def test_nothing_is_written_when_writability_is_checked(self, storage: Storage) -> None:
-        storage.check_writable()
-        assert list(storage.list()) == []
-
-    def test_server_is_refused_when_it_ignores_conditions(self, faulty: Storage, proxy: FaultyProxy) -> None:
-        proxy.inject(Refusal(200), method="PUT")
-        with pytest.raises(ConfigurationError, match="ignores If-Match"):
-            faulty.check_writable()
-
-
-class TestFixtures:
-    """What other tests rely on."""
-
-    def test_public_bucket_is_readable_when_anonymous(self, s3: S3Server, bucket: str) -> None:
-        anonymous = s3.client(keys=None)
-        s3.client().put_object(Bucket=PUBLIC_BUCKET, Key="fixture/k", Body=b"data")
-        assert anonymous.get_object(Bucket=PUBLIC_BUCKET, Key="fixture/k")["Body"].read() == b"data"
-        assert anonymous.list_objects_v2(Bucket=PUBLIC_BUCKET, Prefix="fixture/")["KeyCount"] == 1
-        with pytest.raises(anonymous.exceptions.ClientError, match="AccessDenied"):
-            anonymous.list_objects_v2(Bucket=bucket)
-
-    def test_subprocess_reaches_the_server_when_given_its_environment(self, s3: S3Server, bucket: str) -> None:
-        code = f"from embedder.storage import open_storage; open_storage('s3://{bucket}').put('k', b'data')"
-        subprocess.run([sys.executable, "-c", code], env=s3.env, check=True)  # noqa: S603 - our own code
-        assert open_storage(f"s3://{bucket}").get("k").data == b"data"
-
-    def test_ranges_and_bytes_are_counted_when_read_through_the_proxy(
-        self, faulty: Storage, faulty_bucket: str, proxy: FaultyProxy
-    ) -> None:
-        version = faulty.put("k", b"0123456789")
-        through = S3Server(endpoint=proxy.url).client()
-        body = through.get_object(Bucket=faulty_bucket, Key="out/k", Range="bytes=2-4", IfMatch=version)["Body"]
-        assert body.read() == b"234"
-        assert (proxy.served[-1].headers["range"], proxy.served[-1].bytes_sent, proxy.served[-1].status) == ("bytes=2-4", 3, 206)

@@ -1,17 +1,11 @@
 import math
-import subprocess
-import sys
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from embedder.errors import UsageError
-from embedder.explore.pictures.wms import Wms, mercator_box
 from embedder.explore.places import GRID, chip_at, parse_box, parse_chip
-from embedder.explore.search import UNLIKE_WEIGHT, combine, top
-from embedder.explore.vectors.database import _run_lengths, _runs
 from embedder.grid import Chip
 
 SIZES = st.sampled_from([256, 512])
@@ -51,49 +45,3 @@ def test_smaller_chips_have_more_rows_and_columns() -> None:
 def test_what_is_no_box_of_the_grid_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_box(text)
-
-
-@given(st.lists(st.floats(-1, 1, width=32), max_size=40), st.integers(1, 50))
-def test_top_is_the_head_of_a_stable_sort(scores: list[float], count: int) -> None:
-    array = np.array(scores, np.float32)
-    assert top(array, count).tolist() == np.argsort(-array, kind="stable")[:count].tolist()
-
-
-def test_a_query_is_the_mean_of_the_likes_less_half_that_of_the_unlikes() -> None:
-    like, unlike = np.eye(3, dtype=np.float32)[:2], np.eye(3, dtype=np.float32)[2:]
-    expected = np.array([0.5, 0.5, -UNLIKE_WEIGHT])
-    np.testing.assert_allclose(combine(like, unlike), expected / np.linalg.norm(expected), rtol=1e-6)
-
-
-def test_examples_that_cancel_out_are_refused() -> None:
-    one = np.eye(2, dtype=np.float32)[:1]
-    with pytest.raises(UsageError, match="cancels out"):
-        combine(one, one * np.float32(1 / UNLIKE_WEIGHT))
-
-
-@given(st.text("ent", max_size=50))
-def test_run_lengths_tell_the_whole_text(text: str) -> None:
-    assert "".join(length * letter for length, letter in _runs(_run_lengths(text))) == text
-
-
-def test_a_chips_box_in_mercator_is_that_of_pyproj() -> None:
-    from pyproj import Transformer  # noqa: PLC0415
-
-    chip = Chip(column=1155, row=287, pixels=512)
-    transformer = Transformer.from_crs(4326, 3857, always_xy=True)
-    bounds = chip.bounds
-    expected = [*transformer.transform(bounds.west, bounds.south), *transformer.transform(bounds.east, bounds.north)]
-    assert mercator_box(chip) == pytest.approx(expected, abs=1e-3)
-
-
-@pytest.mark.parametrize("url", ["", "file:///etc/passwd", "ftp://host/x", "https://", "https://user:secret@host/wms", "host/wms"])
-def test_what_is_no_address_of_a_wms_is_refused(url: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        Wms(url, "layer")
-    assert "secret" not in str(caught.value)
-
-
-def test_the_steps_import_nothing_of_search() -> None:
-    code = "import sys, embedder.cli.steps; print([name for name in ('lancedb', 'fastapi', 'embedder.explore') if name in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)  # noqa: S603 - our own code
-    assert found.stdout.strip() == "[]"

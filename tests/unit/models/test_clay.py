@@ -8,11 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from embedder.models import encodings
 from embedder.models.checkpoint import PREFIX, recipe_for
 from embedder.models.clay import ClayEncoder, build
-from embedder.models.kernels import linear
-from embedder.models.patches import cut
 from embedder.recipes import RECIPES, Recipe
 from tests.golden import TOLERANCE, YEAR, chips, seeded, values
 
@@ -72,22 +69,6 @@ def test_v15_tiny_is_golden_when_its_patches_are_averaged(tiny: ClayEncoder) -> 
     np.testing.assert_allclose(encoded[:, 1:].mean(dim=1), GOLDEN["v15_tiny_mean"], atol=TOLERANCE, rtol=0)
 
 
-def test_metadata_is_golden_when_computed_for_the_golden_places() -> None:
-    for found, name in (
-        (np.tile(encodings.v01_time(YEAR), (2, 1)), "v01_time"),
-        (encodings.v01_location(LONLAT), "v01_latlon_trained"),
-        (encodings.v01_published_location(LONLAT), "v01_latlon_published"),
-        (encodings.v15_time(YEAR), "v15_time"),
-        (encodings.v15_location(LONLAT), "v15_latlon"),
-    ):
-        np.testing.assert_allclose(found, GOLDEN[name], atol=1e-6, rtol=0, err_msg=name)
-        assert found.dtype == np.float32
-
-
-def test_time_differs_when_the_year_does() -> None:
-    assert not np.allclose(encodings.v01_time(2020), encodings.v01_time(2021))
-
-
 def test_embedding_is_the_same_when_the_chip_is_alone_or_in_a_batch(tiny: ClayEncoder) -> None:
     pixels = chips(2, 256)
     np.testing.assert_allclose(embed(tiny, pixels)[1:], embed(tiny, pixels[1:], LONLAT[1:]), atol=1e-5, rtol=0)
@@ -108,28 +89,6 @@ def test_embedding_is_finite_when_raw_pixels_are_the_brightest_and_the_transform
     encoder.transformer.layers = encoder.transformer.layers[:1]  # fp16 is slow on a CPU, and the overflow would be in the patches
     encoder.transformer.to(torch.float16)
     assert np.isfinite(embed(encoder, np.full((1, 4, 512, 512), 65_535, np.uint16), LONLAT[:1])).all()
-
-
-def test_patches_are_those_of_a_convolution_when_cut() -> None:
-    pixels = torch.from_numpy(chips(1, 64)[:, :3].astype(np.float32))  # (1, 3, 64, 64)
-    weight = torch.from_numpy(np.random.default_rng(0).standard_normal((5, 3, 8, 8), dtype=np.float32))  # (5, 3, 8, 8)
-    convolved = functional.conv2d(pixels, weight, stride=8).flatten(2).transpose(1, 2)  # (1, 64, 5)
-    torch.testing.assert_close(functional.linear(cut(pixels, 8), weight.flatten(1)), convolved, atol=0.1, rtol=1e-4)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_linear_is_torchs_own_when_fused(dtype: torch.dtype) -> None:
-    generator = torch.Generator().manual_seed(0)
-    layer = torch.nn.Linear(16, 24).requires_grad_(requires_grad=False).to(dtype)
-    x = torch.randn(2, 3, 16, generator=generator).to(dtype)  # (2, 3, 16)
-    add = torch.randn(2, 3, 24, generator=generator).to(dtype)  # (2, 3, 24)
-    plain = functional.linear(x.float(), layer.weight.float(), layer.bias.float())  # (2, 3, 24)
-    close = 1e-5 if dtype == torch.float32 else 2e-2
-    before = add.clone()
-    torch.testing.assert_close(linear(x, layer).float(), plain, atol=close, rtol=close)
-    torch.testing.assert_close(linear(x, layer, gelu=True).float(), functional.gelu(plain), atol=close, rtol=close)
-    torch.testing.assert_close(linear(x, layer, add=add).float(), plain + add.float(), atol=close, rtol=close)
-    torch.testing.assert_close(add, before)
 
 
 def test_encoder_holds_no_numbers_when_only_built() -> None:

@@ -9,7 +9,7 @@ from embedder.output import coverage
 from embedder.output.column_file import CheckedColumn
 from embedder.output.coverage import draw_coverage
 from embedder.recipes import RECIPES, Recipe
-from tests.unit.output.test_run import RUN
+from tests.runs import RUN
 
 
 def column(number: int, recipe: Recipe, embedded: range) -> CheckedColumn:

@@ -1,10 +1,8 @@
-"""Storage in a folder, and what a URL means."""
+"""Storage in a folder."""
 
 import errno
 import os
 import signal
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,10 +10,11 @@ from threading import Barrier
 
 import pytest
 
-from embedder.errors import ConfigurationError, ConflictError, NotFoundError, TemporaryError, UsageError
+from embedder.errors import ConfigurationError, ConflictError, NotFoundError, TemporaryError
 from embedder.storage import ANY, Storage, open_storage
 from embedder.storage.folder import FolderStorage
 from tests.disks import mounted
+from tests.storage_process import python
 
 FULL_DISK_BYTES = 64 * 1024
 
@@ -25,60 +24,8 @@ def storage(tmp_path: Path) -> Storage:
     return open_storage(str(tmp_path / "out"))
 
 
-def python(code: str, *arguments: Path) -> "subprocess.Popen[bytes]":
-    code = f"import sys; from pathlib import Path; from embedder.storage import open_storage; {code}"
-    return subprocess.Popen([sys.executable, "-c", code, *arguments])  # noqa: S603 - our own code
-
-
 def everything_in(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-
-
-class TestUrl:
-    @pytest.mark.parametrize("url", ["{}/out", "file://{}/out", "file://localhost{}/out", "FILE://{}/out"])
-    def test_folder_is_opened_when_the_url_names_one(self, tmp_path: Path, url: str) -> None:
-        assert open_storage(url.format(tmp_path)).url == str(tmp_path / "out")
-
-    def test_space_is_understood_when_a_file_url_escapes_it(self) -> None:
-        assert open_storage("file:///tmp/my%20output").url == "/tmp/my output"  # noqa: S108 - never written
-
-    def test_path_is_absolute_when_the_folder_is_relative(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.chdir(tmp_path)
-        assert open_storage("./output").url == str(tmp_path / "output")
-
-    def test_colon_is_part_of_the_name_when_it_starts_no_address(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.chdir(tmp_path)
-        assert open_storage("run:2").url == str(tmp_path / "run:2")
-
-    @pytest.mark.parametrize(
-        ("url", "root"),
-        [
-            ("s3://bucket", "s3://bucket"),
-            ("s3://bucket/", "s3://bucket"),
-            ("s3://bucket/a/b/", "s3://bucket/a/b"),
-            ("S3://bucket", "s3://bucket"),
-        ],
-    )
-    def test_root_has_no_slash_at_the_end_when_s3_is_opened(self, monkeypatch: pytest.MonkeyPatch, url: str, root: str) -> None:
-        monkeypatch.setenv("AWS_REGION", "us-east-1")
-        assert open_storage(url).url == root
-
-    @pytest.mark.parametrize(
-        "url", ["", " ", "s3://", "s3:///prefix", "s3:bucket", "s3://bucket/a/../b", "s3://bucket/a//b", "file://host/x", "file:x"]
-    )
-    def test_usage_is_refused_when_the_url_names_no_place(self, url: str) -> None:
-        with pytest.raises(UsageError):
-            open_storage(url)
-
-    @pytest.mark.parametrize("url", ["gs://bucket", "https://user:hunter2@host/x", "s3://user:hunter2@bucket/x"])
-    def test_secret_is_not_repeated_when_the_scheme_is_refused(self, url: str) -> None:
-        with pytest.raises(UsageError) as refused:
-            open_storage(url)
-        assert "hunter2" not in str(refused.value)
-
-    def test_boto3_stays_unloaded_when_a_folder_is_used(self, tmp_path: Path) -> None:
-        code = "open_storage(sys.argv[1]).put('k', b'x'); sys.exit('boto3' in sys.modules)"
-        assert python(code, tmp_path).wait() == 0
 
 
 class TestKeys:
