@@ -8,7 +8,7 @@ DEMO := build/demo
 LOCK = $(PYTHON) -m uv pip compile pyproject.toml --python-version 3.11 --universal --generate-hashes --no-emit-package torch \
 	--no-annotate --no-header --quiet $(ARGS)
 
-.PHONY: help demo test lint bench lock clean
+.PHONY: help demo test lint bench docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -23,20 +23,24 @@ demo: $(READY) ## embed a small made-up sample on this machine, and say what was
 test: $(READY) ## all tests that this machine can run; ARGS="-k grid" for some of them
 	@$(PYTHON) -m pytest $(ARGS)
 
-lint: $(READY) ## ruff and mypy
+lint: $(READY) ## ruff, mypy, and which folder may import which
 	@$(PYTHON) -m ruff check
 	@$(PYTHON) -m ruff format --check
 	@$(PYTHON) -m mypy
+	@.venv/bin/lint-imports --no-logo
 
 bench: $(READY) ## what the claims about speed rest on
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PYTHON) "$$script" || exit; done
+
+docs: $(READY) ## write docs/cli.md anew from the commands' help
+	@$(PYTHON) docs/generate_cli.py
 
 lock: $(READY) ## find the dependencies anew; ARGS=--upgrade for the newest
 	$(LOCK) --output-file requirements.lock
 	$(LOCK) --extra explore --group dev --output-file requirements-dev.lock
 
 clean: ## remove .venv, build/ and the caches
-	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 # Torch stands outside the lock: its build (CUDA or CPU), and so its hash, is the machine's choice; its version is in pyproject.toml.
 $(READY): requirements-dev.lock pyproject.toml

@@ -13,7 +13,6 @@ The baseline is LanceDB's IVF_PQ (512 partitions, 96 sub-vectors) over the same 
 
 import argparse
 import hashlib
-import json
 import math
 import os
 import resource
@@ -36,6 +35,7 @@ from embedder.explore.vectors.index import Index
 from embedder.explore.vectors.ingest import open_database
 from embedder.grid import COLUMN_COUNT, chips_in_column
 from embedder.output import column_file
+from embedder.output.manifest import Manifest, PublishedColumn
 from embedder.output.run import Run
 from embedder.recipes import RECIPES
 from embedder.storage import open_storage
@@ -83,7 +83,7 @@ def make_output(rows: int) -> Path:
         precision="fp32",
         columns=tuple(range(COLUMN_COUNT)),
     )
-    columns = {}
+    columns: dict[int, PublishedColumn] = {}
     for column in range(-(-rows // IN_COLUMN)):
         count = min(IN_COLUMN, rows - column * IN_COLUMN)
         data = column_file.write(
@@ -91,8 +91,18 @@ def make_output(rows: int) -> Path:
         )
         name = f"worldcover_embeddings_{YEAR}_{column:04d}.parquet"
         (place / name).write_bytes(data)
-        columns[str(column)] = {"file": name, "rows": count, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    (place / "_manifest.json").write_text(json.dumps({"config_digest": run.config_digest, "columns": columns}))
+        columns[column] = PublishedColumn(file=name, rows=count, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    manifest = Manifest(
+        recipe=RECIPE.name,
+        year=YEAR,
+        config_digest=run.config_digest,
+        weights=run.weights,
+        weights_sha256=run.weights_sha256,
+        complete=False,
+        chips={"embedded": rows},
+        columns=columns,
+    )
+    (place / "_manifest.json").write_bytes(manifest.to_json())
     return folder
 
 

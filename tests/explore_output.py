@@ -1,10 +1,8 @@
 """Outputs to search in: column files and a manifest with vectors that a test knows, and nothing of the imagery."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +14,7 @@ from embedder.explore.vectors.ingest import open_database
 from embedder.grid import Chip, chips_in_column
 from embedder.models.weights import random_seed
 from embedder.output import column_file
+from embedder.output.manifest import Manifest, PublishedColumn
 from embedder.output.run import Run
 from embedder.recipes import RECIPES, Recipe
 from embedder.storage import open_storage
@@ -45,17 +44,26 @@ def write_output(folder: Path, content: Content, *, year: int = 2020, recipe: st
     run = a_run(RECIPES[recipe], year, weights)
     place = folder / recipe / str(year)
     place.mkdir(parents=True, exist_ok=True)
-    columns: dict[str, Any] = {}
+    columns: dict[int, PublishedColumn] = {}
     for column, (outcomes, embeddings) in content.items():
         whole = outcomes + "t" * (chips_in_column(run.recipe.chip_pixels) - len(outcomes))
         data = column_file.write(run, column, whole, embeddings, device="cpu", precision="fp32")
         name = f"worldcover_embeddings_{year}_{column:04d}.parquet"
         (place / name).write_bytes(data)
-        columns[str(column)] = {"file": name, "rows": len(embeddings), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    manifest = {"config_digest": run.config_digest, "columns": columns}
-    if run.warning:
-        manifest["warning"] = run.warning
-    (place / "_manifest.json").write_text(json.dumps(manifest))
+        digest = hashlib.sha256(data).hexdigest()
+        columns[column] = PublishedColumn(file=name, rows=len(embeddings), bytes=len(data), sha256=digest)
+    manifest = Manifest(
+        recipe=recipe,
+        year=year,
+        config_digest=run.config_digest,
+        weights=run.weights,
+        weights_sha256=run.weights_sha256,
+        complete=False,
+        chips={},
+        columns=columns,
+        warning=run.warning,
+    )
+    (place / "_manifest.json").write_bytes(manifest.to_json())
     return folder
 
 

@@ -1,5 +1,6 @@
 """Whole runs in this process with the tests' own narrow model, which takes moments."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -47,4 +48,5 @@ def embed_columns(place: RunPlace, columns: list[int], *, force: bool = False, t
 
 
 def finalize_columns(place: RunPlace, columns: list[int]) -> dict[str, Any]:
-    return finalize(place, place.load(), columns, Progress())
+    made: dict[str, Any] = json.loads(finalize(place, place.load(), columns, Progress()).to_json())
+    return made

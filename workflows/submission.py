@@ -11,13 +11,12 @@ from embedder import __version__
 from embedder.console.progress import Progress
 from embedder.errors import ConfigurationError, TemporaryError
 from embedder.grid import format_columns
-from embedder.models.weights import random_seed
+from embedder.output.manifest import find_manifest_of
 from embedder.output.run import RunPlace
 from embedder.recipes import RECIPES
 from embedder.source.inventory import PUBLIC_SOURCE, list_tiles, open_source
 from embedder.steps.embed import adjacent
 from embedder.steps.estimate import POD_START_SECONDS, estimate
-from embedder.steps.finalize import read_manifest
 from embedder.steps.inspect import missing_columns
 from embedder.steps.preflight import Check, check, check_output, check_source, check_weights
 from embedder.storage import open_storage
@@ -82,9 +81,20 @@ def find_template(cluster: Cluster) -> Object:
         raise ConfigurationError(f"no workflow template {NAME} in namespace {namespace}: give --namespace, or {advice}") from error
 
 
+def check_declared(cluster: Cluster, template: Object, parameters: Mapping[str, str]) -> None:
+    """ConfigurationError where the template does not know a parameter: Argo would ignore it, an area as well, and embed the continent."""
+    if unknown := sorted(parameters.keys() - defaults_of(template).keys()):
+        options = " and ".join(f"--{name}" for name in unknown)
+        advice = UPGRADE.format(namespace=cluster.namespace, version=__version__)
+        raise ConfigurationError(
+            f"the workflow template in {cluster.namespace} of {cluster.name} does not know {options} and would ignore it: "
+            f"leave it out, or {advice}"
+        )
+
+
 def defaults_of(template: Object) -> dict[str, str]:
     """The template's own values of its parameters."""
-    return {found["name"]: found.get("value", "") for found in template["spec"]["arguments"]["parameters"]}
+    return {found["name"]: found.get("value", "") for found in template["spec"].get("arguments", {}).get("parameters", [])}
 
 
 def effective(parameters: Mapping[str, str], template: Object | None) -> dict[str, str]:
@@ -106,10 +116,7 @@ def check_data(values: Mapping[str, str]) -> Iterator[Check]:
     """That this machine can use what the pods will."""
     yield check_output(values["output"])
     yield check_source(values["source"], int(values["year"]))
-    if "://" in values["weights"] or random_seed(values["weights"]) is not None:
-        yield check_weights(values["weights"])
-    else:
-        yield Check(name="weights", found=f"{values['weights']}: a path in the image, which plan will check")
+    yield check_weights(values["weights"], in_image=True)
 
 
 def is_anything_missing(values: Mapping[str, str], columns: Sequence[int], progress: Progress) -> bool:
@@ -120,7 +127,8 @@ def is_anything_missing(values: Mapping[str, str], columns: Sequence[int], progr
     if missing:
         progress.say(f"{len(missing)} of {len(columns)} columns are missing or invalid: {format_columns(missing)}")
         return True
-    if run and set(columns) <= set(read_manifest(place, run).columns):
+    published = find_manifest_of(place, run) if run else None
+    if published and published.manifest.columns.keys() >= set(columns):
         progress.say(
             f"nothing is missing: {len(columns)} columns are published at {place.storage.where(place.prefix)}; nothing was submitted"
         )

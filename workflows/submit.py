@@ -27,6 +27,7 @@ from embedder.cli.options import (
     columns_option,
     debug_option,
     device_option,
+    example,
     option,
     plan_options,
     recipe_option,
@@ -36,14 +37,19 @@ from embedder.cli.steps import plan_options_of, published, raise_failures, summa
 from embedder.console.progress import Progress
 from embedder.errors import EmbedderError, UsageError
 from embedder.grid import format_columns
-from embedder.models.weights import without_secrets
 from embedder.steps.local import describe, run_local
 from embedder.steps.preflight import failure
+from embedder.storage.download import without_secrets
 
 PLAN_OPTIONS = ("year", "recipe", "columns", "source", "weights", "weights_sha256", "precision")
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.command(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    epilog=example(
+        "python workflows/submit.py --year 2020 --local --columns 74-75 --source build/demo/source --weights random:0 --output build/local",
+    ),
+)
 @year_option
 @columns_option("all", "Columns to embed: all, or numbers and ranges such as 1155-1158,17.")
 @recipe_option
@@ -125,11 +131,12 @@ def _run_on_cluster(options: dict[str, Any], given: dict[str, Any]) -> None:
     cluster = find_cluster(options["namespace"])
     progress.say(f"submitting to {cluster.name}, namespace {cluster.namespace}")
     template = submission.find_template(cluster)
+    submission.check_declared(cluster, template, parameters)
     values = submission.effective(parameters, template)
     if not options["no_preflight"]:
         checks = []
         for made in chain(submission.check_cluster(cluster, template), submission.check_data(values)):
-            progress.say(f"  {'failed' if made.error else 'ok':6}  {made.name:8}  {made.found}")
+            progress.say(f"  {'failed' if made.error else 'ok':6}  {made.name:8}  {made.detail}")
             checks.append(made)
         if error := failure(checks, "nothing was submitted"):
             raise error
@@ -162,6 +169,8 @@ def _dry_run(parameters: dict[str, str], options: dict[str, Any], progress: Prog
         namespace, template = cluster.namespace, submission.find_template(cluster)
     except EmbedderError as error:
         progress.say(f"without the template's values: {error}")
+    else:
+        submission.check_declared(cluster, template, parameters)
     click.echo(submission.workflow_of(parameters, namespace).to_yaml(), nl=False)
     values = submission.effective(parameters, template)
     progress.say(submission.estimate_text(values, options["columns"], options["chips_per_second"]))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from embedder.cli.options import debug_option, option
+from embedder.cli.options import debug_option, example, option
 from embedder.console.progress import Progress
+from embedder.console.signals import say_when_stopped
 from embedder.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def _shared(command: Any) -> Any:  # noqa: ANN401 - click's own
     return command
 
 
-@click.command("search")
+@click.command("search", epilog=example("embedder search --output build/steps --chip c0074r0309 -k 5"))
 @_shared
 @option("--year", type=int, help="Year to search.  [default: the last that is published]")
 @click.option("--chip", "--like", "like", multiple=True, metavar="ID", help="Find chips like this one, c1155r0287; may be repeated.")
@@ -77,7 +78,7 @@ def search_command(  # noqa: PLR0917 - click gives them by name
         check_years(*change)
         explorer = _open(output, recipe, change, progress)
         hits, note = explorer.changes(*change, count, bounds), change_note(*change)
-        said = explorer.about() | {"years": list(change), "note": note}
+        metadata = explorer.metadata() | {"years": list(change), "note": note}
     else:
         pixels = EXPLORABLE[recipe].chip_pixels
         examples, others = _examples(like, lon, lat, pixels), parse_chips(unlike, pixels)
@@ -85,22 +86,22 @@ def search_command(  # noqa: PLR0917 - click gives them by name
         searcher = explorer.searcher(year or max(explorer.years))
         hits = searcher.search(Question(like=examples, unlike=others, count=count, bounds=bounds, exact=exact))
         ids, other_ids = ([chip.id for chip in chips] for chips in (examples, others))
-        said = explorer.about() | {"year": searcher.database.year, "like": ids, "unlike": other_ids}
+        metadata = explorer.metadata() | {"year": searcher.database.year, "like": ids, "unlike": other_ids}
         unlike_too = f" and unlike {' '.join(other_ids)}" if others else ""
         note = f"like {' '.join(ids)}{unlike_too} in {searcher.database.year}"
     progress.say(note)
     if not hits:
         progress.say(f"nothing was found{' in this box: choose a larger one' if bbox else ''}")
     if to:
-        results.write_file(hits, to, said)
+        results.write_file(hits, to, metadata)
         progress.say(f"wrote {len(hits)} chips to {to}")
     elif form != "table":
-        click.echo(results.encode(hits, form, said).decode(), nl=False)
+        click.echo(results.encode(hits, form, metadata).decode(), nl=False)
     elif hits:
         click.echo(results.table(hits))
 
 
-@click.command("explore")
+@click.command("explore", epilog=example("embedder explore --output build/steps --year 2020"))
 @_shared
 @option("--year", type=int, multiple=True, help="Year to show; several times for several.  [default: all that are published]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; another than this opens the page to others.")
@@ -146,6 +147,7 @@ def explore_command(  # noqa: PLR0917 - click gives them by name
         origin_of(basemap)
     listening = listen(host, port)
     explorer = _open(output, recipe, year, Progress())
+    say_when_stopped("the page is closed")
     serve(make_app(explorer, explorer.pictures(options), host=host, basemap=basemap), listening, host, show=show)
 
 

@@ -48,6 +48,11 @@ def option(name: str, *, envvar: str | None = None, **settings: Any) -> Callable
     return click.option(name, envvar=envvar or name.strip("-").replace("-", "_").upper(), show_envvar=True, **settings)
 
 
+def example(command_line: str) -> str:
+    """The end of a command's help: how it is called, with the made-up sample that `make demo` leaves in build/demo."""
+    return f"\b\nExample:\n  {command_line}"
+
+
 def year_option(command: Command) -> Command:
     """The year is always needed."""
     years = click.Choice(list(VERSIONS))

@@ -15,16 +15,17 @@ from embedder.cli.options import (
     data_options,
     debug_option,
     device_option,
+    example,
     option,
     plan_options,
     recipe_option,
     year_option,
 )
-from embedder.console.log import shown
+from embedder.console.log import format_result
 from embedder.console.progress import Progress
 from embedder.errors import ConfigurationError
 from embedder.grid import COLUMN_COUNT, VERSIONS, format_columns
-from embedder.models.weights import without_secrets
+from embedder.output.manifest import Manifest
 from embedder.output.run import Run, RunPlace
 from embedder.recipes import RECIPES, Precision
 from embedder.source.inventory import PUBLIC_SOURCE, open_source
@@ -36,29 +37,30 @@ from embedder.steps.preflight import failure, preflight
 from embedder.steps.status import status
 from embedder.storage import open_storage
 from embedder.storage.base import os_errors_at
+from embedder.storage.download import without_secrets
 
-ELSEWHERE = ("search", "explore")
-"""Commands in `embedder.cli.explore`."""
+ELSEWHERE = {"search": "embedder.cli.explore", "explore": "embedder.cli.explore"}
+"""Commands that pods don't need, and the modules that hold them, each as `{name}_command`."""
 
 output_option = option("--output", required=True, help="Where the files go: s3://bucket/prefix or a folder.")
 
 
-class Lazy(click.Group):
-    """A group of which some commands are imported only when they are asked for: pods need none of them."""
+class LazyGroup(click.Group):
+    """A group of which some commands are imported only when they are asked for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Those of this file, then those of elsewhere."""
-        return [*super().list_commands(ctx), *ELSEWHERE]
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
+        """Those of this file in the order of a run, then those of elsewhere."""
+        return [*self.commands, *ELSEWHERE]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name."""
         if cmd_name in ELSEWHERE:
-            command: click.Command = getattr(import_module("embedder.cli.explore"), f"{cmd_name}_command")
+            command: click.Command = getattr(import_module(ELSEWHERE[cmd_name]), f"{cmd_name}_command")
             return command
         return super().get_command(ctx, cmd_name)
 
 
-@click.group(cls=Lazy, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group(cls=LazyGroup, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__, prog_name="embedder")
 def cli() -> None:
     """Clay embeddings of the ESA WorldCover Sentinel-2 composites, column by column.
@@ -71,7 +73,12 @@ def cli() -> None:
     """
 
 
-@cli.command("plan")
+@cli.command(
+    "plan",
+    epilog=example(
+        "embedder plan --year 2020 --columns 74-75 --source build/demo/source --weights random:0 --output build/steps",
+    ),
+)
 @year_option
 @recipe_option
 @output_option
@@ -86,17 +93,17 @@ def plan_command(output: str, *, columns_per_pod: int, missing_only: bool, shard
     storage, chosen, progress = open_storage(output), plan_options_of(**options), Progress()
     run = plan(storage, chosen, progress)
     text = f"planned {len(chosen.columns)} columns from {len(run.inventory)} tiles; the weights are {run.weights_sha256}"
-    click.echo(shown(text, columns=len(chosen.columns), tiles=len(run.inventory), weights_sha256=run.weights_sha256))
+    click.echo(format_result(text, columns=len(chosen.columns), tiles=len(run.inventory), weights_sha256=run.weights_sha256))
     if shards:
         place = RunPlace(storage=storage, recipe=chosen.recipe, year=chosen.year)
         columns = missing_columns(place, run, chosen.columns, progress) if missing_only else chosen.columns
         names = [format_columns(group) for group in adjacent(columns, columns_per_pod)]
         with os_errors_at(str(shards)):
             shards.write_text(json.dumps(names))
-        click.echo(shown(f"{len(names)} shards to embed", shards=len(names)))
+        click.echo(format_result(f"{len(names)} shards to embed", shards=len(names)))
 
 
-@cli.command("embed")
+@cli.command("embed", epilog=example("embedder embed --year 2020 --column 74-75 --output build/steps"))
 @option("--column", type=Columns(), required=True, help="Column to embed; several as 1155-1158.")
 @year_option
 @recipe_option
@@ -119,7 +126,7 @@ def embed_command(output: str, column: list[int], *, force: bool, device: str, *
     raise_failures(result)
 
 
-@cli.command("finalize")
+@cli.command("finalize", epilog=example("embedder finalize --year 2020 --output build/steps"))
 @year_option
 @recipe_option
 @output_option
@@ -134,7 +141,7 @@ def finalize_command(output: str, columns: list[int] | None, **options: Any) -> 
     click.echo(published(place, manifest))
 
 
-@cli.command("status")
+@cli.command("status", epilog=example("embedder status --year 2020 --output build/steps"))
 @year_option
 @recipe_option
 @output_option
@@ -160,10 +167,13 @@ def status_command(output: str, columns: list[int] | None, form: str, **options:
         f"published:  {len(found.published):5} of {COLUMN_COUNT} columns",
     )
     columns_of = {name: format_columns(getattr(found, name)) for name in ("done", "missing", "published")}
-    click.echo(shown("\n".join(lines), **vars(found) | columns_of))
+    click.echo(format_result("\n".join(lines), **vars(found) | columns_of))
 
 
-@cli.command("preflight")
+@cli.command(
+    "preflight",
+    epilog=example("embedder preflight --year 2020 --source build/demo/source --weights random:0 --output build/steps"),
+)
 @option("--year", type=click.Choice(list(VERSIONS)), default=next(iter(VERSIONS)), show_default=True, help="Year of the composites.")
 @recipe_option
 @output_option
@@ -175,14 +185,14 @@ def preflight_command(year: int, recipe: str, output: str, source: str | None, w
     for made in preflight(
         output, PUBLIC_SOURCE if source is None else source, RECIPES[recipe].weights if weights is None else weights, year
     ):
-        text = f"{'failed' if made.error else 'ok':6}  {made.name:8}  {made.found}"
-        click.echo(shown(text, check=made.name, ok=not made.error))
+        text = f"{'failed' if made.error else 'ok':6}  {made.name:8}  {made.detail}"
+        click.echo(format_result(text, check=made.name, ok=not made.error))
         checks.append(made)
     if error := failure(checks, "the preflight failed"):
         raise error
 
 
-@cli.command("weights")
+@cli.command("weights", epilog=example("embedder weights random:0 build/clay-v0.1.safetensors"))
 @click.argument("checkpoint")
 @click.argument("out", type=click.Path(path_type=Path))
 @recipe_option
@@ -195,7 +205,7 @@ def weights_command(checkpoint: str, out: Path, recipe: str, weights_sha256: str
     with os_errors_at(str(out)), Progress().download() as report:
         made = slim(checkpoint, out, RECIPES[recipe], expected_sha256=weights_sha256, progress=report)
     text = f"{made.path}: {made.size / 1e6:.0f} MB, SHA-256 {made.sha256}"
-    click.echo(shown(text, path=str(made.path), bytes=made.size, sha256=made.sha256))
+    click.echo(format_result(text, path=str(made.path), bytes=made.size, sha256=made.sha256))
 
 
 def plan_options_of(
@@ -229,25 +239,26 @@ def summary(result: EmbedResult) -> str:
     if result.failed:
         parts.append(f"{len(result.failed)} failed: {format_columns(list(result.failed))}")
     counts = {"columns_written": len(result.written), "columns_finished_before": len(result.skipped)}
-    return shown(", ".join(parts), embedded=rows, **counts, columns_failed=format_columns(result.failed))
+    return format_result(", ".join(parts), embedded=rows, **counts, columns_failed=format_columns(result.failed))
 
 
-def published(place: RunPlace, manifest: dict[str, Any]) -> str:
+def published(place: RunPlace, manifest: Manifest) -> str:
     """What `finalize` published, and where to look, in the form that LOG_FORMAT asks for."""
-    counts = ", ".join(f"{count} {name}" for name, count in manifest["chips"].items())
+    counts = ", ".join(f"{count} {name}" for name, count in manifest.chips.items())
     places = {
         "files": f"{place.storage.where(place.prefix)}worldcover_embeddings_{place.year}_*.parquet",
         "manifest": place.storage.where(place.manifest_key),
         "picture": place.storage.where(place.coverage_key),
     }
     lines = [
-        f"published {len(manifest['columns'])} of {COLUMN_COUNT} columns ({counts} chips)",
+        f"published {len(manifest.columns)} of {COLUMN_COUNT} columns ({counts} chips)",
         *(f"  {name:8}  {where}" for name, where in places.items()),
     ]
-    if "warning" in manifest:
-        lines.append(f"NOTE: {manifest['warning']}")
-    notes = {name: manifest[name] for name in ("chips", "complete", "warning") if name in manifest}
-    return shown("\n".join(lines), columns=len(manifest["columns"]), **notes, **places)
+    notes = {"chips": manifest.chips, "complete": manifest.complete}
+    if manifest.warning:
+        lines.append(f"NOTE: {manifest.warning}")
+        notes["warning"] = manifest.warning
+    return format_result("\n".join(lines), columns=len(manifest.columns), **notes, **places)
 
 
 def raise_failures(result: EmbedResult) -> None:

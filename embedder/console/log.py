@@ -20,6 +20,6 @@ def json_line(message: str, level: Level = "info", /, **fields: Any) -> str:  # 
     return json.dumps({"time": stamp, "level": level, "message": message, **fields}, default=str)
 
 
-def shown(text: str, **fields: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
+def format_result(text: str, **fields: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
     """A result to print: the text, or an object of its first line and the fields, which hold what its other lines say."""
     return json_line(text.partition("\n")[0], **fields) if is_json() else text

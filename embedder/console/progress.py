@@ -35,7 +35,7 @@ class Progress:
         task = _Task(what, columns, chips, self._console)
         self._tasks.append(task)
         try:
-            with task.shown():
+            with task.display():
                 yield
         finally:
             self._tasks.remove(task)
@@ -80,14 +80,14 @@ class _Task:
         self._id = TaskID(0)
 
     @contextmanager
-    def shown(self) -> Iterator[None]:
-        with self._argo.kept_up_to_date(), self._bar_shown():
+    def display(self) -> Iterator[None]:
+        with self._argo.kept_up_to_date(), self._display_bar():
             yield
         if self.chips:
             self._print(f" in {time.monotonic() - self._started:.0f} s")
 
     @contextmanager
-    def _bar_shown(self) -> Iterator[None]:
+    def _display_bar(self) -> Iterator[None]:
         if self.columns and _shows_bars(self._console):
             counts = TextColumn("{task.fields[counts]}")
             shown = (TextColumn("{task.description}"), BarColumn(), counts, TimeRemainingColumn(), TextColumn("left"))

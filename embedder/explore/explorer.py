@@ -56,8 +56,8 @@ class Explorer:
         """What a person has to know before believing a hit."""
         return list(dict.fromkeys(published.warning for published in self.published.values() if published.warning))
 
-    def about(self) -> dict[str, Any]:
-        """What is said with any hits."""
+    def metadata(self) -> dict[str, Any]:
+        """What goes with any hits."""
         warnings = self.warnings()
         return {"recipe": self.recipe.name} | ({"warnings": warnings} if warnings else {})
 

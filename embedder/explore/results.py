@@ -26,23 +26,23 @@ MEDIA_TYPES = {
 _FIELDS = ("rank", "chip_id", "year", "distance", "longitude", "latitude", "west", "south", "east", "north")
 
 
-def encode(hits: Sequence[Hit], form: str, about: dict[str, Any]) -> bytes:
-    """The hits as a file of that form; `about` is said where the form has a place for it."""
+def encode(hits: Sequence[Hit], form: str, metadata: dict[str, Any]) -> bytes:
+    """The hits as a file of that form; `metadata` goes in where the form has a place for it."""
     if form == "geojson":
-        return json.dumps(geojson(hits, about)).encode() + b"\n"
+        return json.dumps(geojson(hits, metadata)).encode() + b"\n"
     if form == "csv":
         out = io.StringIO(newline="")
         writer = csv.DictWriter(out, _FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(_row(hit) for hit in hits)
         return out.getvalue().encode()
-    return _parquet(hits, about)
+    return _parquet(hits, metadata)
 
 
-def write_file(hits: Sequence[Hit], path: Path, about: dict[str, Any]) -> None:
+def write_file(hits: Sequence[Hit], path: Path, metadata: dict[str, Any]) -> None:
     """Write a .geojson, .csv or .parquet file."""
     with os_errors_at(str(path)):
-        path.write_bytes(encode(hits, _form_of(path), about))
+        path.write_bytes(encode(hits, _form_of(path), metadata))
 
 
 def check_file(path: Path) -> None:
@@ -53,11 +53,11 @@ def check_file(path: Path) -> None:
         raise UsageError(f"there is no folder {path.parent} for {path.name}: make it, or give --to another one")
 
 
-def geojson(hits: Sequence[Hit], about: dict[str, Any]) -> dict[str, Any]:
+def geojson(hits: Sequence[Hit], metadata: dict[str, Any]) -> dict[str, Any]:
     """A FeatureCollection of the chips' boxes, best first."""
     return {
         "type": "FeatureCollection",
-        **about,
+        **metadata,
         "features": [
             {
                 "type": "Feature",
@@ -98,7 +98,7 @@ def _row(hit: Hit) -> dict[str, Any]:
     }
 
 
-def _parquet(hits: Sequence[Hit], about: dict[str, Any]) -> bytes:
+def _parquet(hits: Sequence[Hit], metadata: dict[str, Any]) -> bytes:
     chips = [hit.chip for hit in hits]
     bounds = np.array([(b.west, b.south, b.east, b.north) for b in (chip.bounds for chip in chips)]).reshape(len(chips), 4)
     geo = geo_metadata(chips)
@@ -110,7 +110,7 @@ def _parquet(hits: Sequence[Hit], about: dict[str, Any]) -> bytes:
         "distance": pa.array([hit.distance for hit in hits], pa.float64()),
         "geometry": pa.array(polygons(bounds), pa.binary()),
     }
-    made = pa.table(content).replace_schema_metadata({b"geo": json.dumps(geo).encode(), b"search": json.dumps(about).encode()})
+    made = pa.table(content).replace_schema_metadata({b"geo": json.dumps(geo).encode(), b"search": json.dumps(metadata).encode()})
     out = io.BytesIO()
     pq.write_table(made, out, compression="zstd")
     return out.getvalue()

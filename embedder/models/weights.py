@@ -13,8 +13,6 @@ from embedder.recipes import Recipe
 from embedder.storage.download import Progress, check_is_file, fetch_checkpoint, without_secrets
 from embedder.storage.scratch import scratch_folder
 
-__all__ = ["Progress", "SlimWeights", "fetch_checkpoint", "random_seed", "sha256_of", "slim", "verify_sha256", "without_secrets"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class SlimWeights:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from embedder import __version__
 from embedder.errors import InvalidFileError
 from embedder.grid import Chip, column_chips, column_window, tile_windows
-from embedder.output.run import FORMAT, Run
+from embedder.output.run import Run
 from embedder.source.strip import chips_with_tiles
 
 FOOTER_KEY = b"worldcover_embeddings"
@@ -57,7 +57,7 @@ def schema(run: Run, column: int, outcomes: str, *, device: str | None, precisio
     ]
     tiles = {tile.name: run.inventory[tile].etag for tile in tile_windows(column_window(column)) if tile in run.inventory}
     footer = {
-        "format": FORMAT,
+        "format": run.column_format,
         "recipe": run.recipe.name,
         "year": run.year,
         "column": column,
@@ -114,7 +114,13 @@ def check(data: bytes, run: Run, column: int) -> CheckedColumn:
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidFileError(f"unreadable: {' '.join(str(error).split())[:200]}") from error
     chips = list(column_chips(column, run.recipe.chip_pixels))
-    promised = {"column": column, "recipe": run.recipe.name, "year": run.year, "config_digest": run.config_digest}
+    promised = {
+        "format": run.column_format,
+        "column": column,
+        "recipe": run.recipe.name,
+        "year": run.year,
+        "config_digest": run.config_digest,
+    }
     for name, value in promised.items():
         if not isinstance(footer, dict) or footer.get(name) != value:
             raise InvalidFileError(f"of another run: its {name} is {footer.get(name) if isinstance(footer, dict) else None}, not {value}")

@@ -8,18 +8,20 @@ from typing import Any
 from embedder import __version__
 from embedder.errors import ConfigurationError, ConflictError, NotFoundError
 from embedder.grid import Tile, format_columns, parse_columns
+from embedder.output.formats import COLUMN_FILE, RUN_RECORD
 from embedder.recipes import RECIPES, Precision, Recipe
 from embedder.source.inventory import Inventory, TileFile
 from embedder.storage import Storage
-
-FORMAT = 1
-"""Version of the run record and of the columns' files; another one is another configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """What every step of a run agrees on."""
 
+    format: int = RUN_RECORD.written
+    """Of its record."""
+    column_format: int = COLUMN_FILE.written
+    """Of the columns' files."""
     recipe: Recipe
     year: int
     source: str
@@ -40,9 +42,10 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What must be the same for all columns under one prefix."""
-        return {
-            "format": FORMAT,
+        """What must be the same for all columns under one prefix. What is not set is left out, so that a new option orphans no run."""
+        config = {
+            "format": self.format,
+            "column_format": None if self.format == 1 else self.column_format,  # 1 had one number for both
             "recipe": self.recipe.name,
             "year": self.year,
             "source": self.source,
@@ -50,6 +53,7 @@ class Run:
             "precision": self.precision,
             "inventory": {tile.name: file.etag for tile, file in sorted(self.inventory.items())},
         }
+        return {name: value for name, value in config.items() if value is not None}
 
     @property
     def config_digest(self) -> str:
@@ -64,7 +68,8 @@ class Run:
     def differences(self, other: "Run") -> list[str]:
         """The fields in which the two configurations differ, each with both values."""
         mine, others = self.config, other.config
-        lines = [f"{name} {others[name]} (now {mine[name]})" for name in mine if name != "inventory" and mine[name] != others[name]]
+        names = [name for name in mine | others if name != "inventory" and mine.get(name) != others.get(name)]
+        lines = [f"{name} {others.get(name)} (now {mine.get(name)})" for name in names]
         tiles = sorted(
             name for name in mine["inventory"] | others["inventory"] if mine["inventory"].get(name) != others["inventory"].get(name)
         )
@@ -90,9 +95,10 @@ class Run:
         """The run of a record; ConfigurationError where it is none that this version can read."""
         try:
             record = json.loads(data)
-            if record["format"] != FORMAT:
-                raise ConfigurationError(f"{where} has format {record['format']}, this version reads {FORMAT}: use another --output")
+            RUN_RECORD.check(record["format"], where)
             run = cls(
+                format=record["format"],
+                column_format=record.get("column_format", 1),
                 recipe=RECIPES[record["recipe"]],
                 year=record["year"],
                 source=record["source"],
@@ -155,6 +161,14 @@ class RunPlace:
         if run is None:
             raise ConfigurationError(f"no run at {self.storage.where(self.record_key)}: run `embedder plan` with these options first")
         return run
+
+    def check_current(self, run: Run) -> None:
+        """ConfigurationError where an older version planned the run: its files are read, and none of another form are put beside them."""
+        if (run.format, run.column_format) != (RUN_RECORD.written, COLUMN_FILE.written):
+            raise ConfigurationError(
+                f"{self.storage.where(self.prefix)} holds a run of an older version (record format {run.format}, "
+                f"column format {run.column_format}), which this one reads but does not extend: use another --output"
+            )
 
     def find(self) -> Run | None:
         """The run that was planned here, if any."""

@@ -11,9 +11,9 @@ from urllib.parse import quote, urlsplit
 
 from embedder.errors import ConfigurationError, NotFoundError, SourceError, TemporaryError, UsageError
 from embedder.grid import Tile
+from embedder.storage import retries
 from embedder.storage.base import os_errors_at
 from embedder.storage.folder import files_below
-from embedder.storage.retries import retrying
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -178,7 +178,7 @@ class BucketSource:
         scheme, _, host = (endpoint or AMAZON).partition("://")
         self._base = f"{scheme}://{bucket}.{host}" if is_amazon else f"{scheme}://{host}/{bucket}"
         self.client: S3Client = s3_client(
-            attempts=1,  # `retrying` covers what boto3 does, and broken bodies too
+            attempts=1,  # `retries.SOURCE` covers what boto3 does, and broken bodies too
             unsigned=True,
             endpoint=endpoint or AMAZON,
             region=_region(host),
@@ -194,8 +194,9 @@ class BucketSource:
     def list_files(self, prefix: str) -> Iterator[tuple[str, TileFile]]:
         """Keys below a prefix."""
         token = None
+        retrying = retries.SOURCE.retrying(lambda error: isinstance(error, TemporaryError))
         while True:
-            page = retrying(TemporaryError)(self._list_page, self._prefix + prefix, token)
+            page = retrying(self._list_page, self._prefix + prefix, token)
             for listed in page.get("Contents", []):
                 yield listed["Key"].removeprefix(self._prefix), TileFile(etag=listed["ETag"], size=listed["Size"])
             if not page["IsTruncated"]:

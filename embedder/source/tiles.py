@@ -18,7 +18,7 @@ from embedder.grid import BLOCK_PIXELS, NORTH, TILE_PIXELS, WEST, Tile, Window
 from embedder.recipes import BANDS
 from embedder.source.blocks import LAYOUT, Block, DamagedBlockError, blocks_of, contiguous, index_blocks, inflate, layout_of
 from embedder.source.inventory import Source, TileFile, check_unchanged
-from embedder.storage.retries import retrying
+from embedder.storage import retries
 
 HEADER_BYTES = 32_768
 """Of the first request for a tile: enough for its header and the table of its blocks."""
@@ -85,7 +85,7 @@ class TileReader:
         try:
             # What arrives damaged over a network may be whole the next time; a file stays what it is.
             worth_it = (TemporaryError,) if self._source.is_folder else (TemporaryError, DamagedBlockError)
-            return retrying(*worth_it, stop=self._stop)(self._read_once, window)
+            return retries.SOURCE.retrying(lambda error: isinstance(error, worth_it), self._stop)(self._read_once, window)
         except DamagedBlockError as error:
             raise SourceError(f"{self._name} is damaged: {error}: restore it, then run again") from error
 

@@ -38,6 +38,7 @@ def embed(
     `columns_together` adjacent columns are read as one strip; None takes what suits the device. A column whose tiles are
     wrong is reported in the result, and the others go on; any other trouble raises at once.
     """
+    place.check_current(run)
     result = EmbedResult()
     versions: dict[int, str | None] = {}
     for column, (found, version) in zip(columns, inspect_columns(place, run, columns, progress), strict=True):

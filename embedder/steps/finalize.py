@@ -1,53 +1,39 @@
 """Finalize: read every file that must exist, and publish all of them, or none."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from embedder import __version__
 from embedder.console.progress import Progress
-from embedder.errors import ConfigurationError, ConflictError, NotFoundError
-from embedder.grid import COLUMN_COUNT, format_columns
-from embedder.output.column_file import OUTCOMES, CheckedColumn
+from embedder.errors import ConfigurationError, ConflictError
+from embedder.grid import format_columns
+from embedder.output.column_file import CheckedColumn
 from embedder.output.coverage import draw_coverage
+from embedder.output.manifest import Manifest, find_manifest_of
 from embedder.output.run import Run, RunPlace
 from embedder.steps.inspect import inspect_columns
 from embedder.storage import ANY
 
-FORMAT = 1
 ADVICE = {"missing": "embed them", "invalid": "embed them", "unexpected": "remove what is unexpected"}
 NAMED = 20
 """Columns named in an error before it only counts them."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Published:
-    """What a manifest says."""
-
-    version: str | None
-    """Of the manifest's file; None where nothing is published."""
-    columns: dict[int, dict[str, Any]]
-    data: bytes = b""
-    """The file."""
-
-
-def finalize(place: RunPlace, run: Run, columns: Sequence[int], progress: Progress) -> dict[str, Any]:
+def finalize(place: RunPlace, run: Run, columns: Sequence[int], progress: Progress) -> Manifest:
     """Check these columns and those published before, and write the manifest, which is returned.
 
     Raises ConfigurationError, naming what is wrong, and publishes nothing where a file is missing, invalid or unexpected.
     """
+    place.check_current(run)
     for _ in range(10):
-        published = read_manifest(place, run)
-        required = sorted({*columns, *published.columns})
+        published = find_manifest_of(place, run)
+        required = sorted({*columns, *(published.manifest.columns if published else ())})
         checked = check_all(place, run, required, progress)
-        manifest = make_manifest(place, run, checked)
-        data = json.dumps(manifest, indent=1).encode() + b"\n"
-        if data == published.data and any(place.storage.list(place.coverage_key)):
+        manifest = Manifest.of_columns(place, run, checked)
+        data = manifest.to_json()
+        if published and data == published.data and any(place.storage.list(place.coverage_key)):
             return manifest
         place.storage.put(place.coverage_key, draw_coverage(run, checked), replaces=ANY)
         try:
-            place.storage.put(place.manifest_key, data, replaces=published.version)
+            place.storage.put(place.manifest_key, data, replaces=published.version if published else None)
         except ConflictError:
             continue  # another finalize was faster: publish on top of its columns
         return manifest
@@ -81,51 +67,6 @@ def unexpected_files(place: RunPlace, required: Sequence[int]) -> list[str]:
     known = {place.column_key(column) for column in {*planned, *required}}
     known |= {place.record_key, place.manifest_key, place.coverage_key}
     return [key.removeprefix(place.prefix) for key in keys if key not in known]
-
-
-def read_manifest(place: RunPlace, run: Run) -> Published:
-    """The columns that are published."""
-    try:
-        stored = place.storage.get(place.manifest_key)
-    except NotFoundError:
-        return Published(version=None, columns={})
-    try:
-        manifest = json.loads(stored.data)
-        digest, columns = manifest["config_digest"], {int(column): entry for column, entry in manifest["columns"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigurationError(
-            f"{place.storage.where(place.manifest_key)} is not a manifest ({error!r}): restore or remove it"
-        ) from error
-    if digest != run.config_digest:
-        raise ConfigurationError(f"{place.storage.where(place.manifest_key)} is another run's: use another --output, or remove it")
-    return Published(version=stored.version, columns=columns, data=stored.data)
-
-
-def make_manifest(place: RunPlace, run: Run, checked: Sequence[CheckedColumn]) -> dict[str, Any]:
-    """What is published: readers need nothing else, and trust nothing else."""
-    manifest = {
-        "format": FORMAT,
-        "recipe": run.recipe.name,
-        "year": run.year,
-        "config_digest": run.config_digest,
-        "weights": run.weights,
-        "weights_sha256": run.weights_sha256,
-        "package_version": __version__,
-        "complete": len(checked) == COLUMN_COUNT,
-        "chips": {name: sum(column.outcomes.count(letter) for column in checked) for letter, name in OUTCOMES.items()},
-        "columns": {
-            str(column.column): {
-                "file": place.column_key(column.column).removeprefix(place.prefix),
-                "rows": column.rows,
-                "bytes": column.size,
-                "sha256": column.sha256,
-            }
-            for column in checked
-        },
-    }
-    if run.warning:
-        manifest["warning"] = run.warning
-    return manifest
 
 
 def _some(names: Sequence[str], what: str) -> str:

@@ -1,11 +1,10 @@
 """The whole run on one machine: the steps that the pods run, in this process."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from embedder.console.progress import Progress
 from embedder.errors import EmbedderError
-from embedder.models.weights import without_secrets
+from embedder.output.manifest import Manifest
 from embedder.output.run import Run, RunPlace
 from embedder.source.inventory import list_tiles, open_source
 from embedder.steps.embed import EmbedResult, adjacent, embed
@@ -13,6 +12,7 @@ from embedder.steps.estimate import estimate
 from embedder.steps.finalize import finalize
 from embedder.steps.plan import PlanOptions, plan
 from embedder.storage import open_storage
+from embedder.storage.download import without_secrets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class LocalRun:
     place: RunPlace
     run: Run
     embedded: EmbedResult
-    manifest: dict[str, Any] | None
+    manifest: Manifest | None
     """None where columns failed, so that nothing was published."""
     refusal: EmbedderError | None
     """Why nothing was published."""

@@ -21,8 +21,8 @@ from embedder.output.run import Run, RunPlace
 from embedder.recipes import BANDS
 from embedder.source.inventory import open_source
 from embedder.source.strip import ChipRead, read_strip
-from embedder.steps.ahead import ahead
 from embedder.steps.inspect import inspect_column
+from embedder.steps.prefetch import prefetch
 from embedder.steps.slim_weights import slim_weights
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Pipeline:
         whole = chips_in_column(self.run.recipe.chip_pixels)
         unfinished: dict[int, _Unfinished] = {}
         writing: deque[Future[CheckedColumn]] = deque()
-        with ThreadPoolExecutor(1, thread_name_prefix="write") as writer, closing(ahead(self._read(strips), CHIPS_AHEAD)) as reads:
+        with ThreadPoolExecutor(1, thread_name_prefix="write") as writer, closing(prefetch(self._read(strips), CHIPS_AHEAD)) as reads:
             for group, embeddings in self._encode(reads):
                 vectors = iter(embeddings)
                 for chip in group.chips:

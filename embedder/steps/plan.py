@@ -7,12 +7,13 @@ from pathlib import Path
 
 from embedder.console.progress import Progress
 from embedder.errors import ConflictError
-from embedder.models.weights import SlimWeights, random_seed, sha256_of, slim, without_secrets
+from embedder.models.weights import SlimWeights, random_seed, sha256_of, slim
 from embedder.output.run import Run, RunPlace
 from embedder.recipes import Precision, Recipe
 from embedder.source.inventory import list_tiles, open_source
 from embedder.storage import Storage
 from embedder.storage.base import os_errors_at
+from embedder.storage.download import without_secrets
 from embedder.storage.scratch import scratch_folder
 
 
@@ -38,6 +39,8 @@ def plan(storage: Storage, options: PlanOptions, progress: Progress) -> Run:
     place = RunPlace(storage=storage, recipe=options.recipe, year=options.year)
     storage.check_writable()
     recorded = place.find()
+    if recorded:
+        place.check_current(recorded)
     source = open_source(options.source)
     progress.say(f"listing the tiles of {options.year} in {source.location}")
     run = Run(

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from embedder.errors import ConfigurationError, EmbedderError, TemporaryError
-from embedder.models.weights import random_seed, without_secrets
+from embedder.models.weights import random_seed
 from embedder.source.inventory import list_tiles, open_source
 from embedder.storage import open_storage
-from embedder.storage.download import check_readable
+from embedder.storage.download import check_readable, without_secrets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +15,7 @@ class Check:
     """One thing that a run needs."""
 
     name: str
-    found: str
+    detail: str
     """In a few words, or why it can't be used and what to do."""
     error: EmbedderError | None = None
 
@@ -27,12 +27,12 @@ def preflight(output: str, source: str, weights: str, year: int) -> Iterator[Che
     yield check_weights(weights)
 
 
-def check(name: str, look: Callable[[], str]) -> Check:
-    """What `look` returns or raises."""
+def check(name: str, probe: Callable[[], str]) -> Check:
+    """What `probe` returns or raises."""
     try:
-        return Check(name=name, found=look())
+        return Check(name=name, detail=probe())
     except EmbedderError as error:
-        return Check(name=name, found=str(error), error=error)
+        return Check(name=name, detail=str(error), error=error)
 
 
 def failure(checks: Sequence[Check], consequence: str) -> EmbedderError | None:
@@ -41,37 +41,39 @@ def failure(checks: Sequence[Check], consequence: str) -> EmbedderError | None:
     if not failed:
         return None
     kind = TemporaryError if all(isinstance(made.error, TemporaryError) for made in failed) else ConfigurationError
-    return kind(f"{consequence}: {'; '.join(made.found for made in failed)}")
+    return kind(f"{consequence}: {'; '.join(made.detail for made in failed)}")
 
 
 def check_output(url: str) -> Check:
     """That files can be put there."""
 
-    def look() -> str:
+    def probe() -> str:
         storage = open_storage(url)
         storage.check_writable()
         return f"{storage.url} can be written"
 
-    return check("output", look)
+    return check("output", probe)
 
 
 def check_source(location: str, year: int) -> Check:
     """That it can be listed, and holds tiles of the year."""
 
-    def look() -> str:
+    def probe() -> str:
         source = open_source(location)
         return f"{source.location} has {len(list_tiles(source, year))} tiles of {year}"
 
-    return check("source", look)
+    return check("source", probe)
 
 
-def check_weights(location: str) -> Check:
-    """That there is a file to be read; what is in it shows only when it is."""
+def check_weights(location: str, *, in_image: bool = False) -> Check:
+    """That there is a file to be read, unless it is a path `in_image`, not here; what is in it shows only when it is."""
 
-    def look() -> str:
+    def probe() -> str:
         if random_seed(location) is not None:
             return f"{location}: made up, for a demonstration"
+        if in_image and "://" not in location:
+            return f"{location}: a path in the image, which plan will check"
         check_readable(location)
         return f"{without_secrets(location)} can be read"
 
-    return check("weights", look)
+    return check("weights", probe)

@@ -82,7 +82,7 @@ def check_key(key: str) -> str:
     return key
 
 
-def opened(data: bytes | Path) -> BytesIO | BufferedReader:
+def open_stream(data: bytes | Path) -> BytesIO | BufferedReader:
     """What `put` is given, as a stream from its beginning."""
     return data.open("rb") if isinstance(data, Path) else BytesIO(data)
 

@@ -13,12 +13,10 @@ import tenacity
 import urllib3
 
 from embedder.errors import ConfigurationError, TemporaryError, WeightsError
+from embedder.storage import retries
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes so far and, where it is known, their total."""
-ATTEMPTS = 5
-FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
-"""Most before another attempt, seconds: doubled each time, of which a random share is waited."""
 TIMEOUT = urllib3.Timeout(connect=10, read=60)
 """Of one wait for the network, seconds."""
 CHUNK = 1 << 20
@@ -56,11 +54,11 @@ def check_readable(location: str) -> None:
         check_is_file(Path(location).expanduser())
         return
 
-    def look() -> None:
+    def probe() -> None:
         with opener(location):
             pass
 
-    _retrying()(look)
+    _retrying()(probe)
 
 
 def without_secrets(url: str) -> str:
@@ -100,12 +98,7 @@ def _opener(location: str) -> Opener | None:
 
 
 def _retrying() -> tenacity.Retrying:
-    return tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(ATTEMPTS),
-        wait=tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
-        retry=tenacity.retry_if_exception_type(TemporaryError),
-        reraise=True,
-    )
+    return retries.CHECKPOINT.retrying(lambda error: isinstance(error, TemporaryError))
 
 
 @contextmanager

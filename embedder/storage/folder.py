@@ -12,7 +12,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from embedder.errors import ConfigurationError, ConflictError, NotFoundError
-from embedder.storage.base import ANY, Listed, Storage, Stored, check_key, opened, os_errors_at
+from embedder.storage.base import ANY, Listed, Storage, Stored, check_key, open_stream, os_errors_at
 
 NO_UNNAMED_FILES = {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL}
 """What file systems, and systems, without O_TMPFILE answer."""
@@ -46,7 +46,7 @@ class FolderStorage(Storage):
     def put(self, key: str, data: bytes | Path, *, replaces: str | None = None) -> str:
         """Write a file that has no name yet, and then name it."""
         path = self._path(key)
-        with opened(data) as content, os_errors_at(self.where(key)):
+        with open_stream(data) as content, os_errors_at(self.where(key)):
             _make_folder(path.parent)
             with _descriptor(path.parent) as folder, _draft(folder) as (draft, source):
                 shutil.copyfileobj(content, draft, 1 << 20)

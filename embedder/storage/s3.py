@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,22 +10,16 @@ from uuid import uuid4
 
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError, FlexibleChecksumError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
 from embedder.errors import ConfigurationError, ConflictError, TemporaryError
-from embedder.storage.base import ANY, Listed, Storage, Stored, check_key, opened, os_errors_at
+from embedder.storage import retries
+from embedder.storage.base import ANY, Listed, Storage, Stored, check_key, open_stream, os_errors_at
 from embedder.storage.s3_client import s3_client
 from embedder.storage.s3_errors import NOT_FOUND, REFUSED_FOR_NOW, code_of, s3_errors_at
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import PutObjectRequestTypeDef
 
-ATTEMPTS = 5
-"""Of each request, the first included."""
-RETRY_LIMIT_S = 300
-"""Time after which nothing is tried again."""
-BACKOFF = wait_random_exponential(multiplier=0.5, max=20)
-"""Seconds between attempts: random, up to twice as many each time."""
 CONNECTIONS = 32
 """Kept open, for as many threads."""
 PART_BYTES = 16 * 1024 * 1024
@@ -47,7 +41,7 @@ class S3Storage(Storage):
         self.bucket = bucket
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
         self._root = f"{prefix}/" if prefix else ""
-        self._client = s3_client(attempts=ATTEMPTS, max_pool_connections=CONNECTIONS)
+        self._client = s3_client(attempts=retries.OUTPUT.attempts, max_pool_connections=CONNECTIONS)
 
     def get(self, key: str) -> Stored:
         """The whole object, its checksum verified where the server keeps one."""
@@ -57,7 +51,7 @@ class S3Storage(Storage):
             return Stored(data=response["Body"].read(), version=_unquoted(response["ETag"]))
 
         with s3_errors_at(self.where(key)):
-            return _retrying(lambda error: isinstance(error, BROKEN_BODY))(get_once)
+            return retries.OUTPUT.retrying(lambda error: isinstance(error, BROKEN_BODY))(get_once)
 
     def list(self, prefix: str = "") -> Iterator[Listed]:
         """The objects whose key starts with `prefix`."""
@@ -74,9 +68,9 @@ class S3Storage(Storage):
             request["IfNoneMatch"] = "*"
         elif replaces != ANY:
             request["IfMatch"] = f'"{replaces}"'
-        with opened(data) as body, s3_errors_at(self.where(key)):
+        with open_stream(data) as body, s3_errors_at(self.where(key)):
             request["ChecksumSHA256"] = _sha256(body)
-            return _retrying(_refused_for_now)(self._put_once, request, body)
+            return retries.OUTPUT.retrying(_refused_for_now)(self._put_once, request, body)
 
     def _put_once(self, request: "PutObjectRequestTypeDef", body: BytesIO | BufferedReader) -> str:
         body.seek(0)
@@ -105,7 +99,9 @@ class S3Storage(Storage):
     def local_path(self, key: str, scratch: Path) -> Path:
         """A download, in parallel parts of one and the same version, to a file named like the key's last part."""
         path, s3_key = scratch / Path(key).name, self._key(key)
-        parts = TransferConfig(multipart_chunksize=PART_BYTES, multipart_threshold=PART_BYTES, num_download_attempts=ATTEMPTS)
+        parts = TransferConfig(
+            multipart_chunksize=PART_BYTES, multipart_threshold=PART_BYTES, num_download_attempts=retries.OUTPUT.attempts
+        )
         with os_errors_at(str(path)), s3_errors_at(self.where(key)):
             scratch.mkdir(parents=True, exist_ok=True)
             size = self._client.head_object(Bucket=self.bucket, Key=s3_key)["ContentLength"]
@@ -130,11 +126,6 @@ class S3Storage(Storage):
 
     def _key(self, key: str) -> str:
         return self._root + check_key(key)
-
-
-def _retrying(worth_it: Callable[[BaseException], bool]) -> Retrying:
-    stop = stop_after_attempt(ATTEMPTS) | stop_after_delay(RETRY_LIMIT_S)
-    return Retrying(retry=retry_if_exception(worth_it), stop=stop, wait=BACKOFF, reraise=True)
 
 
 def _refused_for_now(error: BaseException) -> bool:

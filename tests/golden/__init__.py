@@ -3,6 +3,8 @@
 `values.npz` holds, for the two chips of `chips(2, size)` at `lonlat` in 2020: `v01_published` and `v01_trained` (size 512), `v15_cls`
 (size 256), `v15_tiny_cls` and `v15_tiny_mean` (the same architecture 192 wide and 6 deep, its class token and the mean of its patches),
 and the metadata inputs of both models. They agree to 1e-4. The weights are in no file: `seeded` makes them from each parameter's name.
+
+`format-1` is what the package's first version wrote of two columns of the demo's sample: run record, column files and manifest of format 1.
 """
 
 import zlib
@@ -16,6 +18,7 @@ from torch import Tensor
 
 TOLERANCE = 1e-4
 YEAR = 2020
+FORMAT_1 = Path(__file__).parent / "format-1"
 
 
 def values() -> dict[str, NDArray[Any]]:

@@ -1,12 +1,12 @@
 """What can be searched: the columns that a manifest publishes, or the files of the published v002 run."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from embedder.errors import ConfigurationError, NotFoundError
+from embedder.errors import ConfigurationError
 from embedder.grid import COLUMN_COUNT, VERSIONS
+from embedder.output.manifest import find_manifest
 from embedder.output.run import Run, RunPlace
 from embedder.recipes import RECIPES, Recipe
 from embedder.storage import Storage
@@ -65,21 +65,23 @@ def _find(storage: Storage, recipe: Recipe, year: int) -> Published | None:
 
 def _from_manifest(storage: Storage, recipe: Recipe, year: int) -> Published | None:
     place = RunPlace(storage=storage, recipe=recipe, year=year)
-    try:
-        data = storage.get(place.manifest_key).data
-    except NotFoundError:
+    stored = find_manifest(place)
+    if stored is None:
         return None
-    try:
-        manifest = json.loads(data)
-        columns = {
-            int(column): ColumnFile(key=place.prefix + entry["file"], identity=entry["sha256"], is_sha256=True)
-            for column, entry in manifest["columns"].items()
-        }
-        digest, warning = manifest["config_digest"], manifest.get("warning")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigurationError(f"{storage.where(place.manifest_key)} is not a manifest ({error!r}): finalize again") from error
-    columns = {column: columns[column] for column in sorted(columns) if 0 <= column < COLUMN_COUNT}
-    return Published(storage=storage, recipe=recipe, year=year, digest=digest, columns=columns, warning=warning, run=place.find())
+    manifest = stored.manifest
+    columns = {
+        column: ColumnFile(key=place.prefix + entry.file, identity=entry.sha256, is_sha256=True)
+        for column, entry in manifest.columns.items()
+    }
+    return Published(
+        storage=storage,
+        recipe=recipe,
+        year=year,
+        digest=manifest.config_digest,
+        columns=columns,
+        warning=manifest.warning,
+        run=place.find(),
+    )
 
 
 def _from_listing(storage: Storage, year: int) -> Published | None:

@@ -140,24 +140,24 @@ def chip(explorer: Explorer, year: int, name: str | None, lon: float | None, lat
 def search(  # noqa: PLR0917 - as they stand in the address
     explorer: Explorer, year: int, like: Sequence[str], unlike: Sequence[str], count: int, bbox: str | None
 ) -> tuple[list[Hit], dict[str, Any]]:
-    """The hits, and what is said about them."""
+    """The hits, and what goes with them."""
     pixels = explorer.recipe.chip_pixels
     bounds = None if bbox is None else parse_box(bbox)
     question = Question(like=parse_chips(like, pixels), unlike=parse_chips(unlike, pixels), count=count, bounds=bounds)
     hits = explorer.searcher(year).search(question)
-    return hits, explorer.about() | {"year": year, "like": list(like), "unlike": list(unlike)}
+    return hits, explorer.metadata() | {"year": year, "like": list(like), "unlike": list(unlike)}
 
 
 def change(explorer: Explorer, years: str, count: int, bbox: str | None) -> tuple[list[Hit], dict[str, Any]]:
-    """The hits, and what is said about them."""
+    """The hits, and what goes with them."""
     before, after = (int(year) for year in years.split(","))
     hits = explorer.changes(before, after, count, None if bbox is None else parse_box(bbox))
-    return hits, explorer.about() | {"years": [before, after], "note": change_note(before, after)}
+    return hits, explorer.metadata() | {"years": [before, after], "note": change_note(before, after)}
 
 
-def collection(hits: Sequence[Hit], said: dict[str, Any]) -> dict[str, Any]:
+def collection(hits: Sequence[Hit], metadata: dict[str, Any]) -> dict[str, Any]:
     """The hits as GeoJSON, each with its picture's address."""
-    found = geojson(hits, said)
+    found = geojson(hits, metadata)
     for hit, feature in zip(hits, found["features"], strict=True):
         feature["properties"]["picture"] = f"/api/picture/{hit.year}/{hit.chip.id}.jpg"
     return found

@@ -9,7 +9,6 @@ import click
 import uvicorn
 from fastapi import FastAPI
 
-from embedder.console.signals import say_when_stopped
 from embedder.errors import ConfigurationError
 
 START_LIMIT_S = 10.0
@@ -26,7 +25,6 @@ def serve(app: FastAPI, listening: socket.socket, host: str, *, show: bool) -> N
     deadline = time.monotonic() + START_LIMIT_S
     while not server.started and thread.is_alive() and time.monotonic() < deadline:
         time.sleep(0.01)
-    say_when_stopped("the page is closed")
     click.echo(f"the page is at {address} (Ctrl-C ends it)")
     if show:
         webbrowser.open(address)

@@ -138,15 +138,15 @@ def _add_files(app: FastAPI, explorer: Explorer, pictures: Pictures) -> None:
     ) -> Response:
         """The hits of a search, or of a change where `years` is given, as a file."""
         if years:
-            hits, about = answers.change(explorer, years, k, bbox)
+            hits, metadata = answers.change(explorer, years, k, bbox)
             name = f"change-{years.replace(',', '-')}"
         elif year is not None:
-            hits, about = answers.search(explorer, year, like, unlike, k, bbox)
+            hits, metadata = answers.search(explorer, year, like, unlike, k, bbox)
             name = f"similar-{like[0]}-{year}"
         else:
             raise UsageError("neither year nor years is given: give year and like for a search, or years for a change")
         headers = {"Content-Disposition": f'attachment; filename="{name}.{form}"'}
-        return Response(encode(hits, form, about), media_type=MEDIA_TYPES[form], headers=headers)
+        return Response(encode(hits, form, metadata), media_type=MEDIA_TYPES[form], headers=headers)
 
     @app.get("/api/picture/{year}/{chip}.jpg", response_class=Response, responses=PICTURE)
     def picture(year: int, chip: str, request: Request, beside: Beside = None) -> Response:

@@ -8,6 +8,7 @@ import pytest
 
 from embedder.cli.command import exit_code_of
 from tests.commands import assert_one_line, exit_code
+from tests.patience import limit_attempts
 
 pytestmark = pytest.mark.usefixtures("temporary")
 
@@ -33,7 +34,7 @@ def test_secrets_are_not_shown_when_an_address_holds_them(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], empty_source: Path
 ) -> None:
     address = "http://user:pass1234@127.0.0.1:9/w.ckpt?sig=pass1234"
-    monkeypatch.setattr("embedder.storage.download.ATTEMPTS", 1)
+    limit_attempts(monkeypatch, "CHECKPOINT", 1)
     common = ["--year", "2020", "--source", str(empty_source), "--weights", address]
     assert exit_code(monkeypatch, ["embedder", "plan", *common, "--output", "x"]) == 75
     shown = capsys.readouterr()

@@ -7,9 +7,9 @@ import pytest
 
 from embedder.grid import Tile, Window
 from embedder.source.inventory import Source, open_source
-from embedder.storage import retries
 from tests.faults import FaultyProxy
 from tests.four_tiles import CORNER, YEAR
+from tests.patience import shorten_waits
 from tests.s3_server import PUBLIC_BUCKET, S3Server
 from tests.tiles import REAL, REAL_TILE, write_tile
 
@@ -24,8 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.01)
-    monkeypatch.setattr(retries, "JITTER_SECONDS", 0.01)
+    shorten_waits(monkeypatch, "SOURCE")
 
 
 @pytest.fixture(scope="session")

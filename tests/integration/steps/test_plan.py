@@ -16,9 +16,10 @@ from embedder.console.progress import Progress
 from embedder.errors import ConfigurationError, TemporaryError
 from embedder.models import checkpoint
 from embedder.steps.plan import plan
-from embedder.storage import open_storage, s3
+from embedder.storage import open_storage
 from tests.disks import mounted
 from tests.jobs import TILE, TINY, embed_columns, place_of, plan_options, run_job, write_source
+from tests.patience import limit_attempts
 from tests.run_output import versions
 from tests.s3_server import PUBLIC_BUCKET, READER, S3Server, aws_environment
 
@@ -186,7 +187,7 @@ def test_planning_ends_with_75_when_the_endpoint_does_not_answer(
     source: Path, output: str, bucket: str, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
-    monkeypatch.setattr(s3, "ATTEMPTS", 1)
+    limit_attempts(monkeypatch, "OUTPUT", 1)
     storage = open_storage(f"s3://{bucket}/out" if what == "output" else output)
     with pytest.raises(TemporaryError, match=r"127\.0\.0\.1:9") as failure:
         plan(storage, plan_options(source if what == "output" else f"s3://{bucket}", [6]), Progress())

@@ -9,7 +9,7 @@ from embedder.cli.steps import cli
 from embedder.errors import ConfigurationError, TemporaryError
 from embedder.grid import Tile, Window
 from embedder.steps.preflight import check_output, check_weights, failure, preflight
-from embedder.storage import download
+from tests.patience import limit_attempts
 from tests.s3_server import READER, S3Server, aws_environment
 from tests.tiles import write_tile
 
@@ -24,7 +24,7 @@ def test_all_is_well_when_each_can_be_used_and_nothing_is_written(bucket: str, s
     s3.client().put_object(Bucket=bucket, Key="weights.ckpt", Body=b"weights")
     checks = list(preflight(f"s3://{bucket}/out", source, f"s3://{bucket}/weights.ckpt", 2020))
     assert [(made.name, made.error) for made in checks] == [("output", None), ("source", None), ("weights", None)]
-    assert checks[1].found == f"{source} has 1 tiles of 2020"
+    assert checks[1].detail == f"{source} has 1 tiles of 2020"
     assert failure(checks, "nothing was submitted") is None
     assert [found["Key"] for found in s3.client().list_objects_v2(Bucket=bucket)["Contents"]] == ["weights.ckpt"]
 
@@ -47,7 +47,7 @@ def test_each_failure_is_reported_when_several_fail(
 
 
 def test_another_attempt_is_advised_only_when_all_failures_are_temporary(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "ATTEMPTS", 1)
+    limit_attempts(monkeypatch, "CHECKPOINT", 1)
     unreachable = check_weights("http://127.0.0.1:9/weights.ckpt")
     assert isinstance(failure([unreachable, check_output(f"s3://{bucket}/out")], "no"), TemporaryError)
     assert isinstance(failure([unreachable, check_output(f"s3://{bucket}-2/out")], "no"), ConfigurationError)

@@ -1,15 +1,14 @@
 """What the tests of S3 share: a storage in a bucket, straight and through the proxy, that waits for nothing."""
 
 import pytest
-from tenacity import wait_none
 
 from embedder.storage import Storage, open_storage
-from embedder.storage import s3 as s3_module
+from tests.patience import shorten_waits
 
 
 @pytest.fixture
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_module, "BACKOFF", wait_none())
+    shorten_waits(monkeypatch, "OUTPUT", wait_s=0)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
 
 

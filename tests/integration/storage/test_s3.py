@@ -10,9 +10,10 @@ from threading import Barrier
 import pytest
 
 from embedder.errors import ConflictError, NotFoundError, TemporaryError
-from embedder.storage import ANY, Storage, open_storage, s3_client
+from embedder.storage import ANY, Storage, open_storage, retries, s3_client
 from embedder.storage import s3 as s3_module
 from tests.faults import Fault, FaultyProxy, Refusal
+from tests.patience import limit_attempts
 from tests.s3_server import S3Server
 
 pytestmark = pytest.mark.usefixtures("_no_waiting")
@@ -141,7 +142,7 @@ class TestFaultsOfPut:
         proxy.inject(fault, method="PUT", times=100)
         with pytest.raises(TemporaryError, match=fault.code):
             faulty.put("k", b"data")
-        assert proxy.count("PUT") <= s3_module.ATTEMPTS
+        assert proxy.count("PUT") <= retries.OUTPUT.attempts
 
     def test_server_refuses_when_the_checksum_is_wrong(self, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
         of_other_bytes = "Om6weQ85rIfJTzhWst0sXREOaBFgImGpqSPTuyOtyLc="
@@ -175,7 +176,7 @@ class TestFaultsOfGet:
         self, faulty_bucket: str, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(s3_client, "READ_TIMEOUT_S", 0.2)
-        monkeypatch.setattr(s3_module, "ATTEMPTS", 2)
+        limit_attempts(monkeypatch, "OUTPUT", 2)
         storage = open_storage(f"s3://{faulty_bucket}")
         storage.put("k", b"data")
         proxy.inject(Fault.HANG, times=100)

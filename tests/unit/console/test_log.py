@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from embedder.console.log import json_line, shown
+from embedder.console.log import format_result, json_line
 
 COMMAND = """
 import logging, sys, threading, warnings
@@ -104,7 +104,7 @@ def test_an_object_is_one_line_with_the_time_in_utc() -> None:
 
 def test_a_result_is_its_text_or_an_object_of_its_first_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOG_FORMAT", raising=False)
-    assert shown("published 3 columns\n  files  x", columns=3, files="x") == "published 3 columns\n  files  x"
+    assert format_result("published 3 columns\n  files  x", columns=3, files="x") == "published 3 columns\n  files  x"
     monkeypatch.setenv("LOG_FORMAT", "json")
-    found = json.loads(shown("published 3 columns\n  files  x", columns=3, files="x"))
+    found = json.loads(format_result("published 3 columns\n  files  x", columns=3, files="x"))
     assert (found["message"], found["level"], found["columns"], found["files"]) == ("published 3 columns", "info", 3, "x")

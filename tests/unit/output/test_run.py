@@ -129,3 +129,20 @@ def test_a_record_is_refused_when_it_was_moved(place: RunPlace) -> None:
     place.storage.put(place.record_key, replace(RUN, year=2021).to_json())
     with pytest.raises(ConfigurationError, match=r"is the record of clay-v0\.1 2021: it was moved"):
         place.load()
+
+
+def test_the_config_digest_stays_what_it_was() -> None:
+    """A new option must not orphan the runs that do not set it."""
+    assert RUN.config_digest == "eeaa5d5a465602ad20cc22b4ee3636bd1e9a5847e090f7ffc50b921f5ff36b70"
+
+
+def test_what_is_not_set_is_no_part_of_the_configuration() -> None:
+    assert None not in RUN.config.values()
+    assert "column_format" not in replace(RUN, format=1).config
+
+
+@pytest.mark.parametrize(("change", "named"), [({"format": 1}, "record format 1"), ({"column_format": 99}, "column format 99")], ids=str)
+def test_a_run_of_an_older_form_is_not_extended(place: RunPlace, change: dict[str, int], named: str) -> None:
+    place.check_current(RUN)
+    with pytest.raises(ConfigurationError, match=rf"{named}.* use another --output$"):
+        place.check_current(replace(RUN, **change))

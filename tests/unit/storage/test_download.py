@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from embedder.errors import TemporaryError, WeightsError
-from embedder.models.weights import fetch_checkpoint, slim
-from embedder.storage import download
+from embedder.models.weights import slim
+from embedder.storage.download import fetch_checkpoint
+from tests.patience import limit_attempts, shorten_waits
 from tests.s3_server import S3Server
 from tests.tiny_weights import TINY, one_line
 
@@ -50,8 +51,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(tiny_ckpt: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(download, "FIRST_WAIT", 0.001)
-    monkeypatch.setattr(download, "ATTEMPTS", 3)
+    shorten_waits(monkeypatch, "CHECKPOINT")
+    limit_attempts(monkeypatch, "CHECKPOINT", 3)
     with Server(tiny_ckpt.read_bytes()) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

@@ -116,6 +116,23 @@ def test_only_what_was_given_is_in_the_workflow(
     assert f"{server.url}/workflows/argo/{name}" in shown
 
 
+@pytest.mark.parametrize("arguments", [("--no-preflight",), (), ("--dry-run",)], ids=str)
+def test_nothing_is_submitted_when_the_template_does_not_know_an_option(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    template = json.loads(json.dumps(TEMPLATE))
+    declared = template["spec"]["arguments"]["parameters"]
+    declared[:] = [parameter for parameter in declared if parameter["name"] not in ("columns", "force")]
+    server.replies["GET", TEMPLATE_PATH] = [(200, template)]
+    assert run("--columns", "7", "--force", "--precision", "fp32", *arguments, monkeypatch=monkeypatch) == 78
+    shown = capsys.readouterr()
+    line = shown.err.splitlines()[-1]
+    assert line.startswith("error: the workflow template in argo of the Argo server ")
+    assert "does not know --columns and --force and would ignore it: leave it out, or helm upgrade worldcover" in line
+    assert not shown.out
+    assert all(method == "GET" for method, *_ in server.requests)
+
+
 def test_a_dry_run_prints_the_manifest_and_an_estimate_and_creates_nothing(
     server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -230,7 +247,7 @@ def test_another_version_and_a_missing_account_are_each_mended_by_an_upgrade() -
     old["metadata"]["labels"]["app.kubernetes.io/version"] = "0.0.1"
     for made in submission.check_cluster(Memory(old, accounts=set()), old):
         assert made.error
-        assert f"helm upgrade worldcover helm/ --namespace argo --reset-then-reuse-values --set image=REPO:{__version__}" in made.found
+        assert f"helm upgrade worldcover helm/ --namespace argo --reset-then-reuse-values --set image=REPO:{__version__}" in made.detail
 
 
 def test_a_submitter_without_the_right_is_told_the_role() -> None:

@@ -180,7 +180,7 @@ function travel(id) {
 }
 
 /** What was typed: a chip, or a place. */
-function look(text) {
+function openPlace(text) {
   const trimmed = text.trim();
   const numbers = trimmed.split(/[\s,;]+/).map(Number);
   const input = find("place");
@@ -274,7 +274,7 @@ const colourMap = () => page.map?.ready.then(() => page.map.colour(colours()));
 function listen() {
   find("find").addEventListener("submit", (event) => {
     event.preventDefault();
-    look(find("place").value);
+    openPlace(find("place").value);
   });
   find("place").addEventListener("input", (event) => event.target.setCustomValidity(""));
   find("theme").addEventListener("click", switchTheme);

@@ -17,8 +17,8 @@ export class ChipMap {
   constructor(container, { info, grid, view, colours, pick, hover, moved }) {
     this.grid = grid;
     this.boxes = [];
-    this.found = [];
-    this.shown = new Map(); // pictures on the map: layer by address
+    this.marked = [];
+    this.overlays = new Map(); // pictures on the map: layer by address
     const { west, south, east, north } = grid.bounds;
     this.whole = [west, south, east, north];
     this.map = new maplibregl.Map({
@@ -65,7 +65,7 @@ export class ChipMap {
     });
     this.map.on("idle", () => (container.dataset.idle = "yes"));
     this.map.on("dataloading", () => delete container.dataset.idle);
-    this.map.on("error", ({ sourceId }) => this.shown.delete(sourceId) && this.#drop(sourceId)); // asked for again after the next move
+    this.map.on("error", ({ sourceId }) => this.overlays.delete(sourceId) && this.#drop(sourceId)); // asked for again after the next move
     this.ready = new Promise((resolve) => this.map.on("load", resolve)).then(() => {
       this.colour(colours);
       this.#lines();
@@ -134,7 +134,7 @@ export class ChipMap {
   /** The chips that were asked for and found. */
   show({ like, unlike, hits, bbox }) {
     const examples = [...like.map((id, index) => [id, index ? "like" : "query"]), ...unlike.map((id) => [id, "unlike"])];
-    this.found = [...examples.map(([id]) => id), ...hits.map((hit) => hit.id)];
+    this.marked = [...examples.map(([id]) => id), ...hits.map((hit) => hit.id)];
     this.#set("examples", collection(examples.map(([id, kind]) => box(this.grid.box(id), { kind })).reverse()));
     this.#set("hits", collection(hits.toReversed()));
     this.#set("view", bbox ? collection([box(bbox.split(",").map(Number))]) : EMPTY);
@@ -160,7 +160,7 @@ export class ChipMap {
 
   /** Shows all that was found. */
   fit() {
-    const boxes = this.found.map((id) => this.grid.box(id));
+    const boxes = this.marked.map((id) => this.grid.box(id));
     if (boxes.length) this.map.fitBounds(around(boxes), { padding: PADDING, maxZoom: 12, animate: !CALM.matches });
   }
 
@@ -223,20 +223,20 @@ export class ChipMap {
       return west < view[2] && east > view[0] && south < view[3] && north > view[1];
     };
     const all = this.grid.within(view, 4 * MOST_PICTURES)?.filter((id) => this.#covered(id)) ?? [];
-    const few = all.length && all.length <= MOST_PICTURES ? all : this.found.filter(inView).slice(0, MOST_PICTURES);
+    const few = all.length && all.length <= MOST_PICTURES ? all : this.marked.filter(inView).slice(0, MOST_PICTURES);
     const wanted = new Map(width < LEAST_WIDTH ? [] : few.map((id) => [picture(this.year, id), id]));
-    for (const url of this.shown.keys()) {
+    for (const url of this.overlays.keys()) {
       if (wanted.has(url)) continue;
       this.#drop(url);
-      this.shown.delete(url);
+      this.overlays.delete(url);
     }
     for (const [url, id] of wanted) {
-      if (this.shown.has(url)) continue;
+      if (this.overlays.has(url)) continue;
       const [west, south, east, north] = this.grid.box(id);
       const corners = [[west, north], [east, north], [east, south], [west, south]];
       this.map.addSource(url, { type: "image", url, coordinates: corners });
       this.map.addLayer({ id: url, type: "raster", source: url, paint: { "raster-fade-duration": 0 } }, "view");
-      this.shown.set(url, id);
+      this.overlays.set(url, id);
     }
   }
 }

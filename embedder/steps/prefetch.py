@@ -9,9 +9,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def ahead(items: Generator[T, None, None], most: int) -> Generator[T, None, None]:
-    """The same items, up to `most` of them taken before they are asked for. What goes wrong is raised here, in its turn."""
-    waiting: queue.Queue[Future[T] | None] = queue.Queue(most)
+def prefetch(items: Generator[T, None, None], limit: int) -> Generator[T, None, None]:
+    """The same items, up to `limit` of them taken before they are asked for. What goes wrong is raised here, in its turn."""
+    waiting: queue.Queue[Future[T] | None] = queue.Queue(limit)
     stopped = threading.Event()
 
     def take() -> None:
@@ -27,7 +27,7 @@ def ahead(items: Generator[T, None, None], most: int) -> Generator[T, None, None
             waiting.put(future)
         items.close()
 
-    thread = threading.Thread(target=take, name="ahead", daemon=True)
+    thread = threading.Thread(target=take, name="prefetch", daemon=True)
     thread.start()
     try:
         while (item := waiting.get()) is not None:

@@ -4,7 +4,7 @@ from collections.abc import Generator
 
 import pytest
 
-from embedder.steps.ahead import ahead
+from embedder.steps.prefetch import prefetch
 
 
 class Counted:
@@ -26,19 +26,19 @@ class Counted:
             self.closed.set()
 
 
-def ahead_threads() -> int:
-    return sum(thread.name == "ahead" for thread in threading.enumerate())
+def prefetching_threads() -> int:
+    return sum(thread.name == "prefetch" for thread in threading.enumerate())
 
 
 @pytest.mark.parametrize("most", [1, 2, 7, 100])
 def test_the_items_come_in_their_order_when_taken_ahead(most: int) -> None:
-    assert list(ahead(Counted(50).items, most)) == list(range(50))
-    assert ahead_threads() == 0
+    assert list(prefetch(Counted(50).items, most)) == list(range(50))
+    assert prefetching_threads() == 0
 
 
 def test_no_more_than_so_many_items_wait_when_nobody_takes_them() -> None:
     counted = Counted(1_000)
-    items = ahead(counted.items, 4)
+    items = prefetch(counted.items, 4)
     assert next(items) == 0
     deadline = time.monotonic() + 5
     while counted.taken < 6 and time.monotonic() < deadline:
@@ -49,27 +49,27 @@ def test_no_more_than_so_many_items_wait_when_nobody_takes_them() -> None:
 
 
 def test_an_error_is_raised_in_its_turn_when_an_item_fails() -> None:
-    items = ahead(Counted(10, error_at=3).items, 8)
+    items = prefetch(Counted(10, error_at=3).items, 8)
     assert [next(items) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="no 3"):
         next(items)
-    assert ahead_threads() == 0
+    assert prefetching_threads() == 0
 
 
 @pytest.mark.parametrize("used", [1, 5])
 def test_the_generator_is_closed_and_the_thread_gone_when_the_user_stops_early(used: int) -> None:
     counted = Counted(1_000)
-    items = ahead(counted.items, 3)
+    items = prefetch(counted.items, 3)
     for _ in range(used):
         next(items)
     items.close()
     assert counted.closed.is_set()
     assert counted.taken < 20
-    assert ahead_threads() == 0
+    assert prefetching_threads() == 0
 
 
 def test_nothing_is_taken_when_nothing_is_asked_for() -> None:
     counted = Counted(10)
-    ahead(counted.items, 3).close()
+    prefetch(counted.items, 3).close()
     assert counted.taken == 0
-    assert ahead_threads() == 0
+    assert prefetching_threads() == 0

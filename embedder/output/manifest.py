@@ -1,0 +1,121 @@
+"""The manifest `_manifest.json`: which columns are published, and whether the year is whole. Readers trust it, never a listing."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+from embedder import __version__
+from embedder.errors import ConfigurationError, NotFoundError
+from embedder.grid import COLUMN_COUNT, column_window
+from embedder.output.column_file import OUTCOMES, CheckedColumn
+from embedder.output.formats import MANIFEST
+from embedder.output.run import Run, RunPlace
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedColumn:
+    """A column's file, as it was when it was published."""
+
+    file: str
+    """Relative to the manifest."""
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What is published of one recipe and year."""
+
+    format: int = MANIFEST.written
+    recipe: str
+    year: int
+    config_digest: str
+    """Of the run; files of another one are not comparable."""
+    weights: str
+    """Where plan took the checkpoint from."""
+    weights_sha256: str
+    package_version: str = __version__
+    complete: bool
+    """Whether every column of the grid is published."""
+    chips: dict[str, int]
+    """Of all columns, by outcome."""
+    columns: dict[int, PublishedColumn] = field(repr=False)
+    warning: str | None = None
+    """What everyone who sees the embeddings must know."""
+
+    @classmethod
+    def of_columns(cls, place: RunPlace, run: Run, checked: Sequence[CheckedColumn]) -> Self:
+        """The manifest that publishes these columns of a run."""
+        return cls(
+            recipe=run.recipe.name,
+            year=run.year,
+            config_digest=run.config_digest,
+            weights=run.weights,
+            weights_sha256=run.weights_sha256,
+            complete=len(checked) == COLUMN_COUNT,
+            chips={name: sum(column.outcomes.count(letter) for column in checked) for letter, name in OUTCOMES.items()},
+            columns={
+                column.column: PublishedColumn(
+                    file=place.column_key(column.column).removeprefix(place.prefix),
+                    rows=column.rows,
+                    bytes=column.size,
+                    sha256=column.sha256,
+                )
+                for column in checked
+            },
+            warning=run.warning,
+        )
+
+    def to_json(self) -> bytes:
+        """The file."""
+        record: dict[str, Any] = {name: value for name, value in asdict(self).items() if value is not None}
+        return json.dumps(record, indent=1).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes, where: str) -> Self:
+        """The manifest in a file; ConfigurationError where it is none that this version can read."""
+        try:
+            record = json.loads(data)
+            MANIFEST.check(record.get("format", 1), where)
+            columns = {int(column): PublishedColumn(**_known(PublishedColumn, entry)) for column, entry in record["columns"].items()}
+            for column in columns:
+                column_window(column)  # raises where there is none
+            return cls(**_known(cls, record) | {"columns": dict(sorted(columns.items()))})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigurationError(f"{where} is not a manifest ({error!r}): restore it, or remove it and finalize again") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredManifest:
+    """A manifest where it was read."""
+
+    manifest: Manifest
+    version: str
+    """Of the file, in the storage."""
+    data: bytes = field(repr=False)
+
+
+def find_manifest(place: RunPlace) -> StoredManifest | None:
+    """What is published there, if anything; ConfigurationError where the file is no manifest."""
+    try:
+        stored = place.storage.get(place.manifest_key)
+    except NotFoundError:
+        return None
+    manifest = Manifest.from_json(stored.data, place.storage.where(place.manifest_key))
+    return StoredManifest(manifest=manifest, version=stored.version, data=stored.data)
+
+
+def find_manifest_of(place: RunPlace, run: Run) -> StoredManifest | None:
+    """What this run has published; ConfigurationError where what is published is another run's."""
+    published = find_manifest(place)
+    if published and published.manifest.config_digest != run.config_digest:
+        raise ConfigurationError(f"{place.storage.where(place.manifest_key)} is another run's: use another --output, or remove it")
+    return published
+
+
+def _known(kind: type[Manifest | PublishedColumn], record: dict[str, Any]) -> dict[str, Any]:
+    """Without what a later package may have added."""
+    names = {each.name for each in fields(kind)}
+    return {name: value for name, value in record.items() if name in names}

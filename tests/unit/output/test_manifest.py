@@ -1,0 +1,74 @@
+"""The manifest as a file and back."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from embedder.errors import ConfigurationError
+from embedder.output.manifest import Manifest, PublishedColumn, find_manifest
+from embedder.output.run import RunPlace
+from embedder.recipes import RECIPES
+from embedder.storage import open_storage
+
+MANIFEST = Manifest(
+    recipe="clay-v0.1",
+    year=2020,
+    config_digest="c" * 64,
+    weights="random:0",
+    weights_sha256="a" * 64,
+    complete=False,
+    chips={"embedded": 3},
+    columns={7: PublishedColumn(file="seven.parquet", rows=2, bytes=10, sha256="7" * 64)},
+    warning="these embeddings mean nothing",
+)
+
+
+@pytest.mark.parametrize("manifest", [MANIFEST, replace(MANIFEST, warning=None, columns={})])
+def test_a_manifest_is_the_same_when_it_is_read_again(manifest: Manifest) -> None:
+    assert Manifest.from_json(manifest.to_json(), "here") == manifest
+
+
+def test_what_is_not_said_is_left_out() -> None:
+    assert "warning" not in json.loads(replace(MANIFEST, warning=None).to_json())
+
+
+def test_columns_are_in_the_grids_order_whatever_the_files() -> None:
+    entry = {"file": "f", "rows": 0, "bytes": 1, "sha256": "0"}
+    data = record(columns={"10": entry, "9": entry})
+    assert list(Manifest.from_json(data, "here").columns) == [9, 10]
+
+
+def test_a_field_that_a_later_package_added_is_passed_over() -> None:
+    entry = vars(MANIFEST.columns[7]) | {"etag": "x"}
+    assert Manifest.from_json(record(licence="CC", columns={"7": entry}), "here") == MANIFEST
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"[]", b"{}", b"\xff", b'{"columns": []}'],
+)
+def test_a_file_is_refused_when_it_is_no_manifest(data: bytes) -> None:
+    with pytest.raises(ConfigurationError, match=r"^here is not a manifest .*: restore it"):
+        Manifest.from_json(data, "here")
+
+
+@pytest.mark.parametrize("columns", [{"1359": {}}, {"x": {}}, {"7": {}}, {"7": None}, {"1359": vars(MANIFEST.columns[7])}])
+def test_a_manifest_is_refused_when_a_column_is_none(columns: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"^here is not a manifest .*: restore it"):
+        Manifest.from_json(record(columns=columns), "here")
+
+
+def test_a_manifest_is_refused_when_its_format_is_a_later_one() -> None:
+    with pytest.raises(ConfigurationError, match=r"^here has format 99, this version reads 1"):
+        Manifest.from_json(record(format=99), "here")
+
+
+def test_nothing_is_found_when_nothing_is_published(tmp_path: Path) -> None:
+    assert find_manifest(RunPlace(storage=open_storage(str(tmp_path)), recipe=RECIPES["clay-v0.1"], year=2020)) is None
+
+
+def record(**changes: Any) -> bytes:  # noqa: ANN401 - whatever JSON can hold
+    return json.dumps(json.loads(MANIFEST.to_json()) | changes).encode()
