@@ -17,7 +17,7 @@ needs_helm = pytest.mark.skipif(shutil.which("helm") is None, reason="needs helm
 @pytest.mark.parametrize("case", CASES)
 def test_the_render_is_the_golden_one(case: str) -> None:
     golden = GOLDEN / f"{case}.yaml"
-    assert render(case) == golden.read_text(), f"if that is meant: python -m tests.unit.test_chart writes {GOLDEN} anew"
+    assert render(case) == golden.read_text(), f"if that is meant: python -m tests.unit.helm.test_chart writes {GOLDEN} anew"
 
 
 @needs_helm
