@@ -58,7 +58,7 @@ class Run:
     @property
     def config_digest(self) -> str:
         """SHA-256 of the configuration."""
-        return hashlib.sha256(json.dumps(self.config, sort_keys=True).encode()).hexdigest()
+        return _sha256_of(self.config)
 
     @property
     def warning(self) -> str | None:
@@ -79,7 +79,7 @@ class Run:
 
     def to_json(self) -> bytes:
         """The run record."""
-        record = self.config | {
+        record: dict[str, Any] = self.config | {
             "config_digest": self.config_digest,
             "weights": self.weights,
             "seed": self.seed,
@@ -88,6 +88,8 @@ class Run:
             "package_version": __version__,
             "inventory": {tile.name: {"etag": file.etag, "size": file.size} for tile, file in sorted(self.inventory.items())},
         }
+        if self.format > 1:
+            record["record_sha256"] = _sha256_of(record)
         return json.dumps(record, indent=1).encode() + b"\n"
 
     @classmethod
@@ -112,10 +114,12 @@ class Run:
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigurationError(f"{where} is not a run record ({error!r}): restore it, or use another --output") from error
-        if run.config_digest != record.get("config_digest"):
-            raise ConfigurationError(
-                f"{where} was altered: its config digest does not fit its content: restore it, or use another --output"
-            )
+        sums = {"config digest": (record.get("config_digest"), run.config_digest)}
+        if run.format > 1:
+            sums["SHA-256"] = record.pop("record_sha256", None), _sha256_of(record)
+        for name, (stored, computed) in sums.items():
+            if stored != computed:
+                raise ConfigurationError(f"{where} was altered: its {name} does not fit its content: restore it, or use another --output")
         return run
 
 
@@ -214,3 +218,8 @@ class RunPlace:
         if (run.recipe, run.year) != (self.recipe, self.year):
             raise ConfigurationError(f"{where} is the record of {run.recipe.name} {run.year}: it was moved; restore it")
         return run
+
+
+def _sha256_of(fields: dict[str, Any]) -> str:
+    """Of what they say, in whatever order."""
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()

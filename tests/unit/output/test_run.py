@@ -115,7 +115,13 @@ def altered(**fields: object) -> Callable[[bytes], bytes]:
         (altered(columns="7-3"), "is not a run record"),
         (altered(format=99), "has format 99, this version reads 1"),
         (altered(source="elsewhere"), "was altered"),
-        (altered(year=2021), "was altered"),
+        (altered(year=2021), "was altered: its config digest"),
+        (altered(seed=3), "was altered: its SHA-256"),
+        (altered(weights="other.ckpt"), "was altered: its SHA-256"),
+        (altered(checkpoint_sha256="d" * 64), "was altered: its SHA-256"),
+        (altered(columns="all"), "was altered: its SHA-256"),
+        (altered(record_sha256=None), "was altered: its SHA-256"),
+        (altered(more=1), "was altered: its SHA-256"),
     ],
 )
 def test_a_record_is_refused_when_it_is_damaged(place: RunPlace, damage: Callable[[bytes], bytes], reason: str) -> None:
@@ -142,7 +148,7 @@ def test_what_is_not_set_is_no_part_of_the_configuration() -> None:
 
 
 @pytest.mark.parametrize(("change", "named"), [({"format": 1}, "record format 1"), ({"column_format": 99}, "column format 99")], ids=str)
-def test_a_run_of_an_older_form_is_not_extended(place: RunPlace, change: dict[str, int], named: str) -> None:
+def test_a_run_of_an_older_form_is_not_extended(place: RunPlace, change: dict[str, Any], named: str) -> None:
     place.check_current(RUN)
     with pytest.raises(ConfigurationError, match=rf"{named}.* use another --output$"):
         place.check_current(replace(RUN, **change))
