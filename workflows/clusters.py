@@ -1,7 +1,10 @@
 """Two ways to a cluster that runs Argo Workflows: its Argo server, or the Kubernetes API."""
 
+import html
 import json
+import logging
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,13 +17,45 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from embedder.console.progress import Progress
 from embedder.errors import ConfigurationError, TemporaryError
 
 DEFAULT_NAMESPACE = "argo"
 """Where docs/eks.md installs everything."""
 TIMEOUT_S = (10, 60)
 """To connect, and of silence."""
-RETRIES = urllib3.Retry(
+LONGEST_WAIT_S = 60
+"""However long a server's Retry-After asks for."""
+SAID_LENGTH = 400
+"""Of a server's own words that are repeated."""
+NOT_ALLOWED = re.compile(
+    r"""\bUser "[^"]*" cannot """  # Kubernetes' own RBAC, also through the Argo server
+    r"|^permission denied(, you are not allowed .*)?$|^not allowed$",  # the Argo server's, the last where its SSO finds no account
+    re.IGNORECASE | re.DOTALL,
+)
+"""What a 403 says where it is a missing role; quotas, admission policies and load balancers say something else."""
+
+
+class Retries(urllib3.Retry):
+    """As urllib3's, but a server's Retry-After is neither obeyed in silence nor for hours."""
+
+    def get_retry_after(self, response: urllib3.BaseHTTPResponse) -> float | None:
+        """Seconds, LONGEST_WAIT_S at most; None where the server asks for none that can be understood."""
+        try:
+            asked = super().get_retry_after(response)
+        except urllib3.exceptions.InvalidHeader:
+            return None
+        return asked and min(asked, LONGEST_WAIT_S)
+
+    def sleep(self, response: urllib3.BaseHTTPResponse | None = None) -> None:
+        """Wait, as the server asks or else as the back-off says."""
+        if response and (wait := self.get_retry_after(response)):
+            asked = response.headers["Retry-After"]
+            Progress().say(f"the server answers {response.status}, Retry-After: {asked}: waiting {wait:.0f} s")
+        super().sleep(response)
+
+
+RETRIES = Retries(
     total=5,
     connect=2,
     other=0,
@@ -44,12 +79,18 @@ class RefusedError(Exception):
 
     def __init__(self, status: int, body: str) -> None:
         try:
-            message = str(json.loads(body)["message"])
+            said, self.is_page = str(json.loads(body)["message"]), False
         except (ValueError, KeyError, TypeError):
-            message = " ".join(body.split())[:200]
-        super().__init__(f"{status}: {message}")
+            said, self.is_page = _text_of(body), True
         self.status = status
-        self.message = message
+        self.message = _shortened(" ".join(said.split()) or "without a word")
+        """The server's own, on one line."""
+        super().__init__(f"{status}: {self.message}")
+
+    @property
+    def is_missing_role(self) -> bool:
+        """Whether it is RBAC that said no."""
+        return self.status == HTTPStatus.FORBIDDEN and NOT_ALLOWED.search(self.message) is not None
 
 
 class Cluster(ABC):
@@ -86,6 +127,10 @@ class Cluster(ABC):
         """Whether the namespace is there; None where that can't be told."""
         return None
 
+    def unauthorized(self) -> str:
+        """What a 401 means, and what to do."""
+        return f"{self.name} does not accept {self.login}: renew it (docs/eks.md, step 7)"
+
 
 def find_cluster(namespace: str | None) -> Cluster:
     """The Argo server that ARGO_SERVER names; without it, the cluster of the kubeconfig, or the one that this runs in."""
@@ -94,17 +139,23 @@ def find_cluster(namespace: str | None) -> Cluster:
 
 
 class ArgoServer(Cluster):
-    """By ARGO_SERVER, a URL or host:port, with ARGO_TOKEN; ARGO_SECURE and ARGO_INSECURE_SKIP_VERIFY as the argo command reads them."""
+    """By ARGO_SERVER, a URL or host:port, with ARGO_TOKEN.
+
+    ARGO_BASE_HREF, ARGO_SECURE and ARGO_INSECURE_SKIP_VERIFY are as the argo command reads them.
+    """
 
     def __init__(self, server: str, namespace: str) -> None:
         if "://" not in server:
             server = f"{'http' if os.environ.get('ARGO_SECURE') == 'false' else 'https'}://{server}"
-        self._url = server.rstrip("/")
+        server, path = server.rstrip("/"), os.environ.get("ARGO_BASE_HREF", "").strip("/")
+        self._url = f"{server}/{path}" if path and not server.endswith(f"/{path}") else server
         super().__init__(name=f"the Argo server {self._url}", namespace=namespace, login="ARGO_TOKEN")
         self._session = requests.Session()
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=RETRIES))
         self._verify = os.environ.get("ARGO_INSECURE_SKIP_VERIFY") != "true"
+        if not self._verify and self._url.startswith("https://"):
+            _say_unverified(f"ARGO_INSECURE_SKIP_VERIFY: the certificate of {self.name} is not checked")
         if token := os.environ.get("ARGO_TOKEN", "").strip():
             self._session.auth = partial(_authorized, token if " " in token else f"Bearer {token}")
 
@@ -124,6 +175,10 @@ class ArgoServer(Cluster):
         """Its address."""
         return f"{self._url}/workflows/{self.namespace}/{workflow}"
 
+    def unauthorized(self) -> str:
+        """What a 401 means, and what to do."""
+        return super().unauthorized() if self._session.auth else f"{self.name} wants a login: set ARGO_TOKEN (docs/eks.md, step 7)"
+
     def _ask(self, method: str, path: str, body: Object | None = None) -> Object:
         try:
             reply = self._session.request(method, f"{self._url}/api/v1/{path}", json=body, timeout=TIMEOUT_S, verify=self._verify)
@@ -134,12 +189,14 @@ class ArgoServer(Cluster):
             raise ConfigurationError(f"{self.name} has no trusted certificate, or speaks plain http: {advice}") from error
         except requests.RequestException as error:
             raise TemporaryError(f"{self.name} does not answer: check ARGO_SERVER, and that it is forwarded or exposed") from error
-        if not reply.ok:
-            _raise_refused(self, reply.status_code, reply.text)
         try:
+            if not reply.ok:
+                _raise_refused(self, reply.status_code, reply.text)
             found: Object = reply.json()
-        except ValueError as error:
-            raise ConfigurationError(f"{self.name} does not answer as one does: check ARGO_SERVER") from error
+        except (ValueError, RefusedError) as error:
+            if isinstance(error, RefusedError) and not (error.is_page and error.status == HTTPStatus.NOT_FOUND):
+                raise
+            raise ConfigurationError(f"{self.name} does not answer as one does: check ARGO_SERVER and ARGO_BASE_HREF") from error
         return found
 
 
@@ -149,19 +206,24 @@ class KubernetesApi(Cluster):
     def __init__(self, namespace: str | None) -> None:
         from kubernetes import client, config  # noqa: PLC0415 - a second, which an Argo server does not need
 
-        settings = client.Configuration()
+        settings, login = client.Configuration(), "the kubeconfig's user"
         try:
             if POD_NAMESPACE.exists() and not os.environ.get("KUBECONFIG"):
                 config.load_incluster_config(client_configuration=settings)
-                context, own = "this cluster", POD_NAMESPACE.read_text().strip()
+                context, own, login = "this cluster", POD_NAMESPACE.read_text().strip(), "this pod's account"
             else:
-                config.load_kube_config(client_configuration=settings)
                 active = config.list_kube_config_contexts()[1]
                 context, own = f"the cluster of the context {active['name']}", active["context"].get("namespace", "")
+                with _root_errors() as said:
+                    config.load_kube_config(client_configuration=settings)
+                if said:  # it would go on without a login
+                    raise ConfigurationError(_login_failed(context, said))
         except (config.ConfigException, OSError) as error:
             advice = "set ARGO_SERVER (and ARGO_TOKEN) or KUBECONFIG, or run on this machine with --local"
             raise ConfigurationError(f"no cluster: {' '.join(str(error).split())}: {advice}") from error
-        super().__init__(name=context, namespace=namespace or own or DEFAULT_NAMESPACE, login="the kubeconfig's user")
+        super().__init__(name=context, namespace=namespace or own or DEFAULT_NAMESPACE, login=login)
+        if not settings.verify_ssl:
+            _say_unverified(f"insecure-skip-tls-verify of the kubeconfig: the certificate of {self.name} is not checked")
         settings.retries = RETRIES
         api = client.ApiClient(settings)
         self._api_exception = client.ApiException
@@ -186,6 +248,10 @@ class KubernetesApi(Cluster):
     def page(self, workflow: str) -> str:
         """Where it is once the Argo server is forwarded to this machine."""
         return f"http://localhost:2746/workflows/{self.namespace}/{workflow} (kubectl port-forward to the Argo server, port 2746)"
+
+    def unauthorized(self) -> str:
+        """What a 401 means, and what to do."""
+        return f"{self.name} does not accept {self.login}: log in again (EKS: `aws sso login`, `aws eks update-kubeconfig --name CLUSTER`)"
 
     def has_service_account(self, name: str) -> bool | None:
         """Whether there is such an account."""
@@ -213,8 +279,11 @@ class KubernetesApi(Cluster):
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
-            yield
+            with _root_errors() as said:  # a token that has expired is renewed before a request
+                yield
         except self._api_exception as error:
+            if said and error.status == HTTPStatus.UNAUTHORIZED:
+                raise ConfigurationError(_login_failed(self.name, said)) from error
             _raise_refused(self, error.status or 0, error.body or error.reason or "")
         except urllib3.exceptions.HTTPError as error:
             reason = getattr(error, "reason", None) or error
@@ -230,7 +299,58 @@ def _authorized(login: str, request: requests.PreparedRequest) -> requests.Prepa
 def _raise_refused(cluster: Cluster, status: int, body: str) -> NoReturn:
     refused = RefusedError(status, body)
     if status == HTTPStatus.UNAUTHORIZED:
-        raise ConfigurationError(f"{cluster.name} does not accept {cluster.login}: renew it (docs/eks.md, step 7)") from refused
+        raise ConfigurationError(cluster.unauthorized()) from refused
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise TemporaryError(f"{cluster.name} still answers {refused}: try again later") from refused
     raise refused
+
+
+class _Said(logging.Handler):
+    """Collects what the kubernetes package says of a failed login, which it only logs."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name == "root":
+            self.lines.append(record.getMessage())
+
+
+@contextmanager
+def _root_errors() -> Iterator[list[str]]:
+    handler = _Said()
+    logging.getLogger().addHandler(handler)
+    try:
+        yield handler.lines
+    finally:
+        logging.getLogger().removeHandler(handler)
+
+
+def _login_failed(cluster: str, said: list[str]) -> str:
+    """What the kubeconfig's login command said; on a terminal, its own words went there."""
+    text = _shortened(" ".join(" ".join(said).split()))
+    if re.search(r"\bsso\b", text, re.IGNORECASE):
+        advice = "the AWS login has expired: `aws sso login`, with --profile NAME where the kubeconfig names one"
+    elif "No such file" in text:
+        advice = "install the command that the kubeconfig names"
+    else:
+        advice = "log in again (EKS: `aws sso login`, or renew what `aws sts get-caller-identity` uses)"
+    return f"the kubeconfig's login to {cluster} failed: {advice} ({text})"
+
+
+def _say_unverified(text: str) -> None:
+    """Once, in place of a warning for each request."""
+    urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    Progress().say(text)
+
+
+def _text_of(page: str) -> str:
+    """The words of an HTML page, or the text as it is."""
+    if "<" not in page:
+        return page
+    return html.unescape(re.sub(r"<[^>]*>", " ", re.sub(r"(?is)<(script|style)\b.*?</\1>", " ", page)))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= SAID_LENGTH else f"{text[:SAID_LENGTH]}..."

@@ -9,9 +9,9 @@ from hera.workflows.models import WorkflowTemplateRef
 
 from embedder import __version__
 from embedder.console.progress import Progress
-from embedder.errors import ConfigurationError, TemporaryError
+from embedder.errors import ConfigurationError, EmbedderError, TemporaryError
 from embedder.grid import format_columns
-from embedder.output.manifest import find_manifest_of
+from embedder.output.manifest import find_manifest, find_manifest_of
 from embedder.output.run import RunPlace
 from embedder.recipes import RECIPES
 from embedder.source.inventory import PUBLIC_SOURCE, list_tiles, open_source
@@ -22,27 +22,50 @@ from embedder.steps.preflight import Check, check, check_output, check_source, c
 from embedder.storage import open_storage
 from workflows.clusters import Cluster, Object, RefusedError
 from workflows.definition import NAME
+from workflows.watch import INSTANCE_ID, FailedError
 
 SUBMISSION = f"{NAME}/submission"
 """The annotation that tells this submission's workflow from another's of the same name."""
 INSTALL_ARGO = (
     "helm install argo argo/argo-workflows --version 1.0.18 --namespace argo --create-namespace --values docs/eks/argo-values.yaml"
 )
-INSTALL = "helm install worldcover helm/ --namespace {namespace} --set image=REPO:TAG --set output=s3://bucket/prefix"
-UPGRADE = "helm upgrade worldcover helm/ --namespace {namespace} --reset-then-reuse-values --set image=REPO:{version}"
+INSTALL = "helm install {release} helm/ --namespace {namespace} --set image=REPO:TAG --set output=s3://bucket/prefix"
+UPGRADE = "helm upgrade {release} helm/ --namespace {namespace} --reset-then-reuse-values --set {setting}"
+ENDING = "-embeddings"
+"""After a release's name, that of its template."""
+SAME_S3 = "look whether this machine's AWS_ENDPOINT_URL_S3 is the pods' S3, then submit again"
+LONGEST_NAME = 63
+"""Of a workflow: its pods have it as a label's value."""
 
 
-def workflow_of(parameters: Mapping[str, str], namespace: str) -> Workflow:
-    """The Workflow: nothing but the template's name and the parameters that differ from the template's."""
+def workflow_of(parameters: Mapping[str, str], namespace: str, name: str = NAME, template: Object | None = None) -> Workflow:
+    """The Workflow: nothing but the template's name and the parameters that differ from the template's.
+
+    `template` is the installed one, where it is known: a controller with an instance id looks only at workflows that have it.
+    """
     identifier = uuid4().hex
+    ending = f"-{parameters['year']}-{identifier[:6]}"
+    instance = instance_id(template) if template else ""
     return Workflow(
-        name=f"{NAME}-{parameters['year']}-{identifier[:6]}",
+        name=name[: LONGEST_NAME - len(ending)].rstrip("-.") + ending,
         namespace=namespace,
-        labels={"app.kubernetes.io/name": NAME, "app.kubernetes.io/version": __version__},
+        labels={"app.kubernetes.io/name": NAME, "app.kubernetes.io/version": __version__} | ({INSTANCE_ID: instance} if instance else {}),
         annotations={SUBMISSION: identifier},
-        workflow_template_ref=WorkflowTemplateRef(name=NAME),
+        workflow_template_ref=WorkflowTemplateRef(name=name),
         arguments=[Parameter(name=name, value=value) for name, value in parameters.items()],
     )
+
+
+def instance_id(template: Object) -> str:
+    """Of the controller that is to run this template's workflows; empty for one without."""
+    places = template["metadata"].get("labels"), (template["spec"].get("workflowMetadata") or {}).get("labels")
+    return next((str(labels[INSTANCE_ID]) for labels in places if labels and labels.get(INSTANCE_ID)), "")
+
+
+def release_of(name: str, template: Object | None = None) -> str:
+    """The Helm release to which the template of this name belongs, or would."""
+    labels = (template or {}).get("metadata", {}).get("labels") or {}
+    return str(labels.get("app.kubernetes.io/instance") or name.removesuffix(ENDING))
 
 
 def create(cluster: Cluster, workflow: Workflow) -> None:
@@ -57,35 +80,40 @@ def create(cluster: Cluster, workflow: Workflow) -> None:
             if there.get(SUBMISSION) == manifest["metadata"]["annotations"][SUBMISSION]:
                 return
             raise TemporaryError(f"another workflow is called {name}: submit again") from error
-        if error.status == HTTPStatus.FORBIDDEN:
-            raise ConfigurationError(_forbidden(cluster, "create workflows")) from error
+        if error.is_missing_role:
+            template = manifest["spec"]["workflowTemplateRef"]["name"]
+            raise ConfigurationError(_forbidden(cluster, template, "create workflows", error)) from error
         raise ConfigurationError(f"{cluster.name} refuses the workflow: {error.message}") from error
 
 
-def find_template(cluster: Cluster) -> Object:
+def find_template(cluster: Cluster, name: str = NAME) -> Object:
     """The installed template; ConfigurationError says how to install it."""
     try:
-        return cluster.template(NAME)
+        return cluster.template(name)
     except RefusedError as error:
         namespace = cluster.namespace
-        if error.status == HTTPStatus.FORBIDDEN:
-            raise ConfigurationError(_forbidden(cluster, "read the workflow template")) from error
+        if error.is_missing_role:
+            raise ConfigurationError(_forbidden(cluster, name, "read the workflow template", error)) from error
         if error.status != HTTPStatus.NOT_FOUND:
             raise ConfigurationError(f"{cluster.name} refuses to show the workflow template: {error.message}") from error
         if cluster.has_namespace() is False:
             create = f"kubectl create namespace {namespace}"
             raise ConfigurationError(f"{cluster.name} has no namespace {namespace}: give --namespace, or {create}") from error
-        if NAME not in error.message:  # the kind itself is unknown
+        if name not in error.message:  # the kind itself is unknown
             raise ConfigurationError(f"{cluster.name} has no Argo Workflows: {INSTALL_ARGO}") from error
-        advice = INSTALL.format(namespace=namespace)
-        raise ConfigurationError(f"no workflow template {NAME} in namespace {namespace}: give --namespace, or {advice}") from error
+        advice = INSTALL.format(release=release_of(name), namespace=namespace)
+        if not name.endswith(ENDING):
+            advice += f" --set fullnameOverride={name}"
+        raise ConfigurationError(
+            f"no workflow template {name} in namespace {namespace}: give --namespace or --template, or {advice}"
+        ) from error
 
 
 def check_declared(cluster: Cluster, template: Object, parameters: Mapping[str, str]) -> None:
     """ConfigurationError where the template does not know a parameter: Argo would ignore it, an area as well, and embed the continent."""
     if unknown := sorted(parameters.keys() - defaults_of(template).keys()):
         options = " and ".join(f"--{name}" for name in unknown)
-        advice = UPGRADE.format(namespace=cluster.namespace, version=__version__)
+        advice = _upgrade(cluster, template, f"image=REPO:{__version__}")
         raise ConfigurationError(
             f"the workflow template in {cluster.namespace} of {cluster.name} does not know {options} and would ignore it: "
             f"leave it out, or {advice}"
@@ -137,6 +165,24 @@ def is_anything_missing(values: Mapping[str, str], columns: Sequence[int], progr
     return True
 
 
+def manifest_difference(values: Mapping[str, str], columns: Sequence[int]) -> str:
+    """Compare the manifest with what was asked for: an empty text where it lists that, otherwise why this machine can't read it.
+
+    Raises FailedError where there is no such manifest, though `finalize` succeeded.
+    """
+    try:
+        place = RunPlace(storage=open_storage(values["output"]), recipe=RECIPES[values["recipe"]], year=int(values["year"]))
+        run, published = place.find(), find_manifest(place)
+    except EmbedderError as error:
+        return str(error)
+    where = place.storage.where(place.manifest_key)
+    if not run or not published or published.manifest.config_digest != run.config_digest:
+        raise FailedError(f"finalize succeeded, but this machine sees no manifest of that run at {where}; {SAME_S3}")
+    if lacks := set(columns) - published.manifest.columns.keys():
+        raise FailedError(f"finalize succeeded, but {where} lacks the columns {format_columns(lacks)}; {SAME_S3}")
+    return ""
+
+
 def estimate_text(values: Mapping[str, str], columns: Sequence[int], chips_per_second: Sequence[float]) -> str:
     """What the run will read, compute and take, from the listing of the source."""
     source = open_source(values["source"])
@@ -151,21 +197,31 @@ def estimate_text(values: Mapping[str, str], columns: Sequence[int], chips_per_s
 
 def _version(cluster: Cluster, template: Object) -> str:
     found = template["metadata"].get("labels", {}).get("app.kubernetes.io/version", "another version")
+    name = template["metadata"]["name"]
     if found != __version__:
-        advice = UPGRADE.format(namespace=cluster.namespace, version=__version__)
-        raise ConfigurationError(f"the workflow template in {cluster.namespace} is of {found}, this is {__version__}: {advice}")
-    return f"{NAME} {found} in namespace {cluster.namespace} of {cluster.name}"
+        advice = _upgrade(cluster, template, f"image=REPO:{__version__}")
+        raise ConfigurationError(f"the workflow template {name} in {cluster.namespace} is of {found}, this is {__version__}: {advice}")
+    return f"{name} {found} in namespace {cluster.namespace} of {cluster.name}"
 
 
 def _account(cluster: Cluster, template: Object) -> str:
     account = template["spec"].get("serviceAccountName", "default")
     found = cluster.has_service_account(account)
     if found is False:
-        advice = UPGRADE.format(namespace=cluster.namespace, version=__version__)
-        raise ConfigurationError(f"no service account {account} in namespace {cluster.namespace}: {advice}")
+        is_own = account == template["metadata"]["name"]  # the chart's; others are made elsewhere
+        advice = _upgrade(cluster, template, f"image=REPO:{__version__}" if is_own else "serviceAccount.name=ANOTHER")
+        raise ConfigurationError(
+            f"no service account {account} in namespace {cluster.namespace}: {'' if is_own else 'create it, or '}{advice}"
+        )
     return f"service account {account}" if found else f"service account {account}, not to be seen from here"
 
 
-def _forbidden(cluster: Cluster, what: str) -> str:
-    role = f"kubectl create rolebinding submitter-YOU --role {NAME}-submitter --user YOU --namespace {cluster.namespace}"
-    return f"{cluster.login} may not {what} in namespace {cluster.namespace} of {cluster.name}: give --namespace, or {role}"
+def _upgrade(cluster: Cluster, template: Object, setting: str) -> str:
+    release = release_of(template["metadata"]["name"], template)
+    return UPGRADE.format(release=release, namespace=cluster.namespace, setting=setting)
+
+
+def _forbidden(cluster: Cluster, template: str, what: str, error: RefusedError) -> str:
+    role = f"kubectl create rolebinding submitter-YOU --role {template}-submitter --user YOU --namespace {cluster.namespace}"
+    place = f"in namespace {cluster.namespace} of {cluster.name}"
+    return f"{cluster.login} may not {what} {place} ({error.message}): give --namespace, or {role}"

@@ -67,6 +67,7 @@ PLAN_OPTIONS = ("year", "recipe", "columns", "source", "weights", "weights_sha25
 @click.option(
     "--namespace", envvar="ARGO_NAMESPACE", show_envvar=True, help="Of the installed template.  [default: the kubeconfig's, or argo]"
 )
+@option("--template", default="worldcover-embeddings", show_default=True, help="Name of the installed template: RELEASE-embeddings.")
 @click.option("--wait", is_flag=True, help="Watch the workflow to its end, and exit with its result. Ctrl-C leaves it running.")
 @click.option("--no-preflight", is_flag=True, help="Submit unchecked: where only the pods can reach output, source and weights.")
 @click.option("--dry-run", is_flag=True, help="Print the Workflow and an estimate, or with --local what would be done, and do nothing.")
@@ -100,7 +101,7 @@ def submit(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -
 
 
 def _run_here(options: dict[str, Any], given: dict[str, Any]) -> None:
-    for name in ("wait", "no_preflight", "chips_per_second"):  # not the namespace: the environment may hold it for other commands
+    for name in ("wait", "no_preflight", "chips_per_second"):  # not namespace and template: the environment may hold them
         if name in given:
             raise UsageError(f"--{name.replace('_', '-')} is for a cluster: leave it out, or --local")
     chosen = plan_options_of(**{name: options[name] for name in PLAN_OPTIONS})
@@ -122,7 +123,7 @@ def _run_here(options: dict[str, Any], given: dict[str, Any]) -> None:
 def _run_on_cluster(options: dict[str, Any], given: dict[str, Any]) -> None:
     from workflows import submission  # noqa: PLC0415 - Hera takes a second, which --local does without
     from workflows.clusters import find_cluster  # noqa: PLC0415
-    from workflows.watch import result, watch  # noqa: PLC0415
+    from workflows.watch import result, watch, when_stopped  # noqa: PLC0415
 
     parameters, progress = _parameters(given), Progress()
     if options["dry_run"]:
@@ -130,7 +131,7 @@ def _run_on_cluster(options: dict[str, Any], given: dict[str, Any]) -> None:
         return
     cluster = find_cluster(options["namespace"])
     progress.say(f"submitting to {cluster.name}, namespace {cluster.namespace}")
-    template = submission.find_template(cluster)
+    template = submission.find_template(cluster, options["template"])
     submission.check_declared(cluster, template, parameters)
     values = submission.effective(parameters, template)
     if not options["no_preflight"]:
@@ -142,7 +143,7 @@ def _run_on_cluster(options: dict[str, Any], given: dict[str, Any]) -> None:
             raise error
         if options["missing_only"] and not submission.is_anything_missing(values, options["columns"], progress):
             return
-    workflow = submission.workflow_of(parameters, cluster.namespace)
+    workflow = submission.workflow_of(parameters, cluster.namespace, options["template"], template)
     name, place = workflow.name, f"--namespace {cluster.namespace}"
     say_when_stopped(f"look whether {name} was submitted: argo get {name} {place}")
     submission.create(cluster, workflow)
@@ -150,11 +151,14 @@ def _run_on_cluster(options: dict[str, Any], given: dict[str, Any]) -> None:
     click.echo(f"  watch  argo watch {name} {place}")
     click.echo(f"  page   {cluster.page(str(name))}")
     if options["wait"]:
-        say_when_stopped(f"{name} goes on in the cluster; who may change workflows can end it: argo stop {name} {place}")
+        say_when_stopped(when_stopped(str(name), cluster.namespace))
         found = watch(cluster, str(name))
         if failed := result(found):
             raise failed
+        say_when_stopped(f"{name} has succeeded; only its manifest was not compared")
         click.echo(f"succeeded: {found}")
+        difference = submission.manifest_difference(values, options["columns"])
+        click.echo(f"  manifest  {f'not compared: {difference}' if difference else 'compared: it lists what was asked for'}")
         click.echo(f"  files  {values['output'].rstrip('/')}/{values['recipe']}/{values['year']}/")
 
 
@@ -166,12 +170,12 @@ def _dry_run(parameters: dict[str, str], options: dict[str, Any], progress: Prog
     namespace, template = options["namespace"], None
     try:
         cluster = find_cluster(namespace)
-        namespace, template = cluster.namespace, submission.find_template(cluster)
+        namespace, template = cluster.namespace, submission.find_template(cluster, options["template"])
     except EmbedderError as error:
         progress.say(f"without the template's values: {error}")
     else:
         submission.check_declared(cluster, template, parameters)
-    click.echo(submission.workflow_of(parameters, namespace).to_yaml(), nl=False)
+    click.echo(submission.workflow_of(parameters, namespace, options["template"], template).to_yaml(), nl=False)
     values = submission.effective(parameters, template)
     progress.say(submission.estimate_text(values, options["columns"], options["chips_per_second"]))
 

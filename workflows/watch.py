@@ -12,12 +12,17 @@ from http import HTTPStatus
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from embedder.console.signals import say_when_stopped
 from embedder.errors import ConfigurationError, EmbedderError, TemporaryError
 from embedder.grid import parse_columns
 from workflows.clusters import Cluster, Object, RefusedError
 from workflows.definition import LOST
 
 POLL_S = 5
+TROUBLE_POLLS = 12
+"""That are left out after an answer that was none: the server has something else to do."""
+PICKED_UP_S = 60
+"""Within which a controller says something of a workflow: it runs, or what it waits for."""
 PATIENCE_S = 15 * 60
 """Without an answer of the cluster, until the watching is given up; the workflow doesn't mind."""
 LINE_EVERY_S = 30
@@ -26,6 +31,8 @@ NAMED = 20
 """Failed nodes that are named; the workflow's page shows all."""
 USAGE_EXIT_CODES = {"2", "78"}
 """Of the steps, for what another attempt would not mend."""
+INSTANCE_ID = "workflows.argoproj.io/controller-instanceid"
+"""The label by which a controller that has an instance id knows its workflows."""
 FINISHED = {"Succeeded", "Failed", "Error"}
 """Argo's phases of a workflow that has ended."""
 STOPPED = "workflow shutdown with strategy"
@@ -49,6 +56,10 @@ class Snapshot:
     """Attempts after the first ones."""
     waiting: str
     """What the first pod that does not run yet waits for, such as its image or a node, or the whole workflow, such as for its turn."""
+    is_published: bool
+    """Whether `finalize` succeeded: only then did the run."""
+    is_hidden: bool
+    """Whether its nodes are in Argo's database, which the Kubernetes API does not show."""
     failures: dict[str, str]
     """Message of each step that failed for good, by its display name, in the order of the run."""
     exit_codes: list[str | None]
@@ -58,6 +69,16 @@ class Snapshot:
     def is_finished(self) -> bool:
         """Whether the workflow has ended."""
         return self.phase in FINISHED
+
+    @property
+    def is_picked_up(self) -> bool:
+        """Whether a controller has seen it."""
+        return self.phase not in {"", "Pending"} or bool(self.waiting)
+
+    @property
+    def ended_by(self) -> str:
+        """The command that ends it now: `argo stop` would leave one that still waits as it is."""
+        return "argo terminate" if self.phase in {"", "Pending"} else "argo stop"
 
     def __str__(self) -> str:
         """In a few words, for a bar or a line."""
@@ -92,6 +113,8 @@ def snapshot(workflow: Object) -> Snapshot:
         share=(done + under_way) / columns if columns else 0.0,
         retries=sum(max(len(_attempts(nodes, node)) - 1, 0) for node in steps),
         waiting="" if status.get("phase") in FINISHED else next(pending, status.get("message", "")),
+        is_published=any(node.get("templateName") == "finalize" and node.get("phase") == "Succeeded" for node in steps),
+        is_hidden=bool(status.get("offloadNodeStatusVersion")) and not nodes,
         failures={node["displayName"]: _message(node, last) for node in failed},
         exit_codes=[last[node["id"]].get("outputs", {}).get("exitCode") for node in failed],
     )
@@ -107,9 +130,9 @@ def nodes_of(workflow: Object) -> dict[str, Object]:
 
 
 def result(found: Snapshot) -> EmbedderError | None:
-    """The workflow's own result: None, or an error; 78 where a step's input was wrong, otherwise by what failed first."""
+    """The run's own result: None, or an error; 78 where a step's input was wrong, otherwise by what failed first."""
     if found.phase == "Succeeded":
-        return None
+        return None if found.is_published else _unpublished(found)
     first, message = next(iter(found.failures.items()), ("", found.message))
     more = f" ({len(found.failures) - 1} more failed)" if len(found.failures) > 1 else ""
     text = f"the workflow {found.phase.lower()}: {f'{first}: ' if first else ''}{message or 'without a message'}{more}"
@@ -118,6 +141,19 @@ def result(found: Snapshot) -> EmbedderError | None:
     if re.search(LOST, message):
         return TemporaryError(text)
     return FailedError(text)
+
+
+def _unpublished(found: Snapshot) -> EmbedderError:
+    """Of a workflow that Argo calls Succeeded."""
+    if found.is_hidden:
+        return ConfigurationError(
+            "Argo calls the workflow succeeded, but its steps are in Argo's database, which the Kubernetes API does not show: "
+            "whether finalize succeeded is told by the Argo server alone: set ARGO_SERVER"
+        )
+    return FailedError(
+        "Argo calls the workflow succeeded, but its finalize step did not run, so that nothing was published; before 4.0.10 and "
+        "4.1.2 Argo does so when one is terminated while it waits for its turn: submit again"
+    )
 
 
 class FailedError(EmbedderError):
@@ -155,24 +191,47 @@ def watch(cluster: Cluster, name: str) -> Snapshot:
 
 def _snapshots(cluster: Cluster, name: str, console: Console) -> Iterator[Snapshot]:
     """The workflow as it is now and then, until it has ended."""
-    answered = time.monotonic()
+    began = answered = time.monotonic()
+    is_warned = False
     while True:
+        pause = POLL_S
         try:
-            found = snapshot(cluster.workflow(name))
+            workflow = cluster.workflow(name)
         except TemporaryError as error:
             if time.monotonic() - answered > PATIENCE_S:
                 raise TemporaryError(f"the workflow {name} goes on without being watched: {error}") from error
             console.print(f"{error}; trying again", markup=False)
+            pause = POLL_S * TROUBLE_POLLS
         except (ConfigurationError, RefusedError) as error:  # as once the login has expired
             if isinstance(error, RefusedError) and error.status == HTTPStatus.NOT_FOUND:
                 raise ConfigurationError(f"the workflow {name} was deleted before it ended") from error
             raise TemporaryError(f"the workflow {name} goes on without being watched: {error}") from error
         else:
-            answered = time.monotonic()
+            answered, found = time.monotonic(), snapshot(workflow)
+            say_when_stopped(when_stopped(name, cluster.namespace, found.ended_by))
+            if not is_warned and not found.is_picked_up and answered - began >= PICKED_UP_S:
+                console.print(_not_picked_up(name, workflow), markup=False)
+                is_warned = True
             yield found
             if found.is_finished:
                 return
-        time.sleep(POLL_S)
+        time.sleep(pause)
+
+
+def when_stopped(name: str, namespace: str, ended_by: str = "argo terminate") -> str:
+    """What becomes of the workflow once nobody watches it."""
+    return f"{name} goes on in the cluster; who may change workflows can end it: {ended_by} {name} --namespace {namespace}"
+
+
+def _not_picked_up(name: str, workflow: Object) -> str:
+    """What a workflow waits for of which no controller has said a word."""
+    label = (workflow.get("metadata", {}).get("labels") or {}).get(INSTANCE_ID)
+    expected = f"the instanceID {label}, which is this workflow's" if label else "no instanceID, as this workflow has none"
+    return (
+        f"no controller has picked {name} up yet. Look whether one runs: kubectl get deployments --all-namespaces | "
+        f"grep workflow-controller; and whether it has {expected} (the chart's value instanceId): "
+        "kubectl get configmaps --all-namespaces --output yaml | grep instanceID"
+    )
 
 
 def _planned(nodes: dict[str, Object]) -> int | None:

@@ -7,10 +7,7 @@ import signal
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -24,69 +21,15 @@ from embedder.recipes import RECIPES
 from embedder.source.inventory import FolderSource, list_tiles
 from embedder.steps.estimate import POD_START_SECONDS, Estimate, estimate
 from tests.tiles import write_tile
+from tests.unit.workflows.argo_server import CREATE_PATH, TEMPLATE, TEMPLATE_PATH, Server
 from workflows import clusters, submission
 from workflows import watch as watch_module
 from workflows.clusters import Cluster, Object, RefusedError
-from workflows.definition import NAME, definition
+from workflows.definition import NAME
 from workflows.submit import submit
 from workflows.watch import nodes_of, result, snapshot
 
 ROOT = Path(__file__).parents[3]
-TEMPLATE: Object = json.loads(json.dumps(definition().to_dict()))
-
-
-class Server:
-    """An Argo server whose replies a test sets: (method, path) to a list of (status, body), the last of which stays."""
-
-    def __init__(self) -> None:
-        self.replies: dict[tuple[str, str], list[tuple[int, Any]]] = {}
-        self.otherwise: list[tuple[int, Any]] = [(404, {"code": 5, "message": "not found"})]
-        self.requests: list[tuple[str, str, Any, str | None]] = []
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def answer(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                body = json.loads(self.rfile.read(length)) if length else None
-                server.requests.append((self.command, self.path, body, self.headers.get("Authorization")))
-                replies = server.replies.get((self.command, self.path), server.otherwise)
-                status, reply = replies.pop(0) if len(replies) > 1 else replies[0]
-                data = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            do_GET = do_POST = answer  # noqa: N815 - the library's names
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
-        Thread(target=self._http.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """It has the template; ARGO_SERVER names it."""
-    monkeypatch.setattr(clusters.RETRIES, "backoff_factor", 0.0)
-    monkeypatch.setattr(clusters.RETRIES, "backoff_jitter", 0.0)
-    found = Server()
-    found.replies["GET", TEMPLATE_PATH] = [(200, TEMPLATE)]
-    monkeypatch.setenv("ARGO_SERVER", found.url)
-    monkeypatch.setenv("ARGO_TOKEN", "Bearer token")
-    monkeypatch.delenv("ARGO_NAMESPACE", raising=False)
-    yield found
-    found.close()
-
-
-TEMPLATE_PATH = f"/api/v1/workflow-templates/argo/{NAME}"
-CREATE_PATH = "/api/v1/workflows/argo"
 
 
 def run(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -191,8 +134,14 @@ def test_a_name_that_is_another_workflows_is_worth_another_attempt(server: Serve
     ("status", "body", "code", "command"),
     [
         (404, {"message": f'workflowtemplates.argoproj.io "{NAME}" not found'}, 78, "helm install worldcover helm/ --namespace argo"),
-        (404, b"404 page not found", 78, "helm install argo argo/argo-workflows"),
-        (403, {"message": "forbidden"}, 78, f"kubectl create rolebinding submitter-YOU --role {NAME}-submitter"),
+        (404, {"message": "the server could not find the requested resource"}, 78, "helm install argo argo/argo-workflows"),
+        (404, b"404 page not found", 78, "check ARGO_SERVER and ARGO_BASE_HREF"),
+        (
+            403,
+            {"message": 'User "me" cannot get resource "workflowtemplates"'},
+            78,
+            f"kubectl create rolebinding submitter-YOU --role {NAME}-submitter",
+        ),
         (401, {"message": "token not valid"}, 78, "docs/eks.md, step 7"),
         (503, {"message": "busy"}, 75, "try again later"),
         (200, b"<!doctype html>", 78, "check ARGO_SERVER"),
@@ -228,7 +177,7 @@ class Memory(Cluster):
         raise RefusedError(404, f"{name} not found")
 
     def create(self, workflow: Object) -> None:
-        raise RefusedError(403, f"{workflow['metadata']['name']} is forbidden")
+        raise RefusedError(403, f'{workflow["metadata"]["name"]} is forbidden: User "me" cannot create resource "workflows"')
 
     def page(self, workflow: str) -> str:
         return workflow
