@@ -39,6 +39,10 @@ class NotFoundError(ConfigurationError):
     """No object at this key."""
 
 
+class NoS3Error(ConfigurationError):
+    """What answers at an S3 endpoint's address is something else."""
+
+
 class ConflictError(EmbedderError):
     """The object at this key is not the version that the writer expected: somebody else wrote it."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, urlsplit
 
-from embedder.errors import ConfigurationError, NotFoundError, SourceError, TemporaryError, UsageError
+from embedder.errors import ConfigurationError, NoS3Error, NotFoundError, SourceError, TemporaryError, UsageError
 from embedder.grid import Tile
 from embedder.storage import retries
 from embedder.storage.base import os_errors_at
@@ -238,6 +238,8 @@ class BucketSource:
                 yield
         except (NotFoundError, SourceError):
             raise
+        except NoS3Error as error:
+            raise NoS3Error(f"source {error}") from error
         except ConfigurationError as error:
             raise ConfigurationError(
                 f"source {error}: it is read without a signature: check --source, and that anyone may list it"

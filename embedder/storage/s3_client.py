@@ -1,21 +1,28 @@
 """boto3's client for S3, as every reader and writer here has it."""
 
 import os
+import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore import UNSIGNED
 from botocore.config import Config
 
-from embedder.errors import ConfigurationError
-from embedder.storage.s3_errors import s3_errors_at
+from embedder.errors import ConfigurationError, NoS3Error
+from embedder.storage.s3_errors import PASSING_STATUSES, s3_errors_at
 
 if TYPE_CHECKING:
+    from botocore.model import OperationModel
     from mypy_boto3_s3 import S3Client
 
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 60
 """Silence after which a reply is given up."""
+DONE, REDIRECTED, OUT_OF_ORDER = range(200, 300), range(300, 400), range(500, 600)
+"""HTTP's kinds of status."""
+S3_ROOT = re.compile(rb"<(\w+:)?(Error|ListBucketResult)\b")
+"""What S3's own bodies hold."""
 
 
 def s3_client(
@@ -44,7 +51,32 @@ def s3_client(
         if unsigned or (unsigned is None and session.get_credentials() is None):
             config = config.merge(Config(signature_version=UNSIGNED))
         try:
-            return session.client("s3", endpoint_url=endpoint, config=config)
+            client = session.client("s3", endpoint_url=endpoint, config=config)
         except ValueError:  # its text may show what stands before an address's @
             advice = "give http(s)://host:port, and a region's name"
             raise ConfigurationError(f"AWS_ENDPOINT_URL_S3, AWS_REGION or the address given is not valid: {advice}") from None
+    # By this name it comes before botocore's own handlers, which make a web page a status 500, and follow redirects without end.
+    client.meta.events.register("before-parse.*.*", partial(_check_is_s3s, endpoint=client.meta.endpoint_url))
+    return client
+
+
+def _check_is_s3s(endpoint: str, response_dict: dict[str, Any], operation_model: "OperationModel", **_: object) -> None:
+    """Raise NoS3Error for an answer that no S3 gives; whatever stands before one may be out of order for a while."""
+    status, headers, operation = response_dict["status_code"], response_dict["headers"], operation_model.name
+    if status in OUT_OF_ORDER or status in PASSING_STATUSES:
+        return
+    is_strange_redirect = status in REDIRECTED and not any(name.lower().startswith("x-amz-") for name in headers)
+    if operation.startswith("Head"):  # which has no body
+        is_s3s = not is_strange_redirect
+    elif operation == "GetObject" and status in DONE:  # whose body is the object
+        is_s3s = "ETag" in headers
+    else:
+        body, needs_one = response_dict["body"], operation == "ListObjectsV2" or is_strange_redirect
+        is_s3s = S3_ROOT.search(body) is not None or not (body.strip() or needs_one)
+    if not is_s3s:
+        kind = " ".join(str(headers.get("Content-Type", "")).split())[:40] or "nothing"
+        shown = re.sub(r"//[^/\s@]*@", "//", endpoint)
+        raise NoS3Error(
+            f"{shown} is no S3, or another server answers in its place (to {operation} with {status}, {kind}): "
+            "check AWS_ENDPOINT_URL_S3 or the address, and proxies"
+        )

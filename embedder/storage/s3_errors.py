@@ -16,10 +16,12 @@ from botocore.exceptions import (
     MetadataRetrievalError,
     NoCredentialsError,
     PartialCredentialsError,
+    SSOError,
+    TokenRetrievalError,
 )
 from s3transfer.exceptions import S3ValidationError
 
-from embedder.errors import ConfigurationError, EmbedderError, NotFoundError, TemporaryError
+from embedder.errors import ConfigurationError, EmbedderError, NoS3Error, NotFoundError, TemporaryError
 
 NOT_FOUND = {"NoSuchKey", "404"}
 """404 is all that a HEAD can say."""
@@ -80,6 +82,7 @@ ADVICE = {
 NO_CREDENTIALS = (
     "no AWS credentials: `aws configure` or `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (a pod: a role)"
 )
+LOGIN = "the AWS login has expired: `aws sso login`, with --profile where AWS_PROFILE names one"
 STRAY_CHARACTER = "the AWS credentials or settings hold a character that cannot be sent, such as a newline at the end: set them again"
 
 
@@ -88,6 +91,8 @@ def s3_errors_at(place: str) -> Iterator[None]:
     """Raise the project's errors in place of boto3's."""
     try:
         yield
+    except NoS3Error as error:
+        raise NoS3Error(f"{place}: {error}") from error
     except ClientError as error:
         raise _client_error(error, place) from error
     except (RetriesExceededError, S3ValidationError) as error:
@@ -121,6 +126,8 @@ def _boto_error(error: BotoCoreError, place: str) -> EmbedderError:
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return ConfigurationError(f"{place}: {NO_CREDENTIALS}")
     said = _one_line(str(error))
+    if isinstance(error, SSOError | TokenRetrievalError):
+        return ConfigurationError(f"{place}: {LOGIN} ({said})")
     if "CERTIFICATE_VERIFY_FAILED" in said:
         return ConfigurationError(f"{place}: the server's certificate is not trusted: set AWS_CA_BUNDLE ({said})")
     if isinstance(error, PASSING_ERRORS):

@@ -41,6 +41,7 @@ class Handler(BaseHTTPRequestHandler):
         if status == 302:
             self.send_header("Location", server.url)
         self.send_header("Content-Length", str(len(server.body) if status == 200 else 0))
+        self.send_header("ETag", '"1"')  # as S3 does
         self.end_headers()
         if status == 200:
             self.wfile.write(server.body[:reply])
