@@ -21,7 +21,7 @@ class Check:
 
 
 def preflight(output: str, source: str, weights: str, year: int) -> Iterator[Check]:
-    """Each check, once it is made. Nothing is written."""
+    """Each check, once it is made. Nothing is left behind."""
     yield check_output(output)
     yield check_source(source, year)
     yield check_weights(weights)
