@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from embedder.errors import ConfigurationError, EmbedderError, TemporaryError
-from embedder.models.weights import random_seed, without_secrets
+from embedder.models.weights import check_readable, random_seed, without_secrets
 from embedder.source.inventory import list_tiles, open_source
 from embedder.storage import open_storage
-from embedder.storage.download import check_readable
 
 
 @dataclass(frozen=True, kw_only=True)
