@@ -31,6 +31,10 @@ class WeightsError(ConfigurationError):
     """A checkpoint that cannot be used: damaged, not a checkpoint, or of another model."""
 
 
+class NoCheckpointError(WeightsError):
+    """No checkpoint at an address, or none that everybody may have."""
+
+
 class InvalidFileError(ConfigurationError):
     """A column's file that does not hold what its run promises."""
 

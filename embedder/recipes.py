@@ -28,6 +28,10 @@ class Recipe:
     """Standard deviation of each band in training, reflectance x 10000."""
     weights: str
     """The public checkpoint."""
+    weights_mb: int
+    """Its size, 10^6 bytes, rounded: what to look for where it has left its address."""
+    weights_sha256: str | None = None
+    """Its SHA-256; None until somebody has fetched it. A second address may be named here only beside it."""
     as_published: bool = False
     """Whether the faults of the published v002 run are reproduced: raw pixels, constant location, NIR at band position 1."""
 
@@ -46,6 +50,7 @@ RECIPES = {
             mean=(1741.10, 1597.68, 1369.03, 2858.43),
             std=(2146.35, 2011.88, 2026.96, 2016.38),
             weights=_V01_WEIGHTS,
+            weights_mb=511,
         ),
         Recipe(
             name="clay-v0.1-published",
@@ -55,6 +60,7 @@ RECIPES = {
             mean=(0.0, 0.0, 0.0, 0.0),
             std=(1.0, 1.0, 1.0, 1.0),
             weights=_V01_WEIGHTS,
+            weights_mb=511,
             as_published=True,
         ),
         Recipe(
@@ -65,6 +71,7 @@ RECIPES = {
             mean=(1552.0, 1355.0, 1105.0, 2743.0),
             std=(1888.0, 1757.0, 1809.0, 1742.0),
             weights=_CLAY + "v1.5/clay-v1.5.ckpt",
+            weights_mb=5160,
         ),
     )
 }

@@ -180,7 +180,7 @@ def status_command(output: str, columns: list[int] | None, form: str, **options:
 @data_options
 @debug_option
 def preflight_command(year: int, recipe: str, output: str, source: str | None, weights: str | None) -> None:
-    """Check from here, without writing anything, that the output can be written, and source and weights be read."""
+    """Check from here, leaving nothing behind, that the output can be written, and source and weights be read."""
     checks = []
     for made in preflight(
         output, PUBLIC_SOURCE if source is None else source, RECIPES[recipe].weights if weights is None else weights, year

@@ -1,5 +1,8 @@
 """Checkpoints in, encoders out. Nothing that a file says is run: torch.load reads weights only, and safetensors hold no code.
 
+People's checkpoints are of more kinds than Lightning's: state dicts alone, of the model or of its encoder, with the names that
+data-parallel training and torch.compile give.
+
 The slim form is a safetensors file of the encoder alone: fp32, sorted by name (those of the checkpoint, without PREFIX), so that a
 checkpoint always gives the same bytes. Facts: github.com/safetensors/safetensors, "Format".
 """
@@ -23,6 +26,18 @@ from embedder.storage.download import check_is_file
 
 PREFIX = "model.encoder."
 """What stands before the encoder's names in a Lightning checkpoint."""
+PREFIXES = (PREFIX, "encoder.", "")
+"""The same in a whole module, in a model, and in an encoder's own state dict."""
+WRAPPERS = {"module", "_orig_mod"}
+"""What DataParallel and torch.compile put in front of names, or in their middle."""
+V1_CLASS_TOKEN = (1, 1, 768)
+"""The shape that tells Clay v1 from v1.5, which has the same layout."""
+UNREAD = (
+    *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
+    *("numpy.dtype", "numpy.ndarray"),
+    *(f"pathlib{local}.{pure}{kind}Path" for local in ("", "._local") for pure in ("", "Pure") for kind in ("", "Posix", "Windows")),
+)
+"""The makers of NumPy's numbers and of paths, which hyper-parameters may hold. They aren't called: Unread stands for what they make."""
 FORMAT = "worldcover-embeddings.encoder"
 FORMAT_VERSION = "1"
 ALIGNMENT = 64
@@ -31,6 +46,16 @@ GIVE = "give the .ckpt file that Clay publishes, or one made of it by `embedder 
 ZIP_START, LEGACY_START = b"PK\x03\x04", b"\x80"
 
 Shapes = Mapping[str, tuple[int, ...]]
+
+
+class Unread:
+    """Stands for a value that is of no use here; what it would be made of is dropped."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
 
 
 def recipe_for(model: Model) -> Recipe:
@@ -104,25 +129,34 @@ def _start_of(path: Path) -> bytes:
 
 
 def _read_lightning(path: Path) -> dict[str, Tensor]:
-    try:
-        checkpoint = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    except Exception as error:  # a damaged or hostile pickle can raise anything
-        if unsafe := _unsafe_names(path):
-            message = (
-                f"{path} holds code, which is not run ({', '.join(unsafe)}); use a checkpoint that holds tensors and plain values only"
-            )
-        else:
-            reason = str(error).strip().split("\n")[0][:200]
-            message = f"{path} is damaged or no PyTorch checkpoint ({reason}); download the checkpoint again"
-        raise WeightsError(message) from error
-    state = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
+    with torch.serialization.safe_globals([(Unread, name) for name in UNREAD]):
+        try:
+            checkpoint = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        except Exception as error:  # a damaged or hostile pickle can raise anything
+            if unsafe := _unsafe_names(path):
+                message = (
+                    f"{path} holds code, which is not run ({', '.join(unsafe)}); use a checkpoint that holds tensors and plain values only"
+                )
+            else:
+                reason = str(error).strip().split("\n")[0][:200]
+                message = f"{path} is damaged or no PyTorch checkpoint ({reason}); download the checkpoint again"
+            raise WeightsError(message) from error
+    state = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, dict) else None
     if not isinstance(state, dict):
-        raise WeightsError(f"{path} has no state_dict, so it is no Lightning checkpoint; {GIVE}")
-    return {
-        name.removeprefix(PREFIX): value
-        for name, value in state.items()
-        if isinstance(name, str) and name.startswith(PREFIX) and isinstance(value, Tensor)
-    }
+        raise WeightsError(f"{path} has no state_dict, and is none; {GIVE}")
+    return _encoder_in({name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, Tensor)}, path)
+
+
+def _encoder_in(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The encoder's tensors by its own names."""
+    plain: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        short = ".".join(part for part in name.split(".") if part not in WRAPPERS)
+        if short in plain:
+            raise WeightsError(f"{path} holds {short} twice, also as {name}; {GIVE}")
+        plain[short] = tensor
+    prefix = next(prefix for prefix in PREFIXES if not prefix or any(name.startswith(prefix) for name in plain))
+    return {name.removeprefix(prefix): tensor for name, tensor in plain.items() if name.startswith(prefix)}
 
 
 def _unsafe_names(path: Path) -> list[str]:
@@ -140,22 +174,26 @@ def _read_safetensors(path: Path, start: bytes) -> dict[str, Tensor]:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata: dict[str, str] = file.metadata() or {}
-            tensors = {name.removeprefix(PREFIX): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (safetensors.SafetensorError, OSError) as error:
         raise WeightsError(f"{path} is a damaged safetensors file ({error}); download it again") from error
     if metadata.get("format") == FORMAT and metadata.get("version") != FORMAT_VERSION:
         raise WeightsError(f"{path} is of slim format {metadata.get('version')}, this package reads {FORMAT_VERSION}; make it anew")
-    return tensors
+    return _encoder_in(tensors, path)
 
 
 def _check_shapes(found: Shapes, expected: Shapes, model: Model, path: Path) -> None:
     wrong = [name for name, shape in expected.items() if found.get(name) != shape]
     if not wrong:
         return
-    if not found:
-        raise WeightsError(f"{path} has no tensor named {PREFIX}*: it is not a Clay checkpoint; this run needs {model}")
-    fits = {other: _fit(found, shapes_of(other)) for other in get_args(Model)}
-    best: Model = max(fits, key=fits.__getitem__)
+    shapes: dict[Model, Shapes] = {other: shapes_of(other) for other in get_args(Model)}
+    if not any(found.keys() & of_other.keys() for of_other in shapes.values()):
+        raise WeightsError(f"{path} has no state_dict with {PREFIX}* or an encoder: it is not a Clay checkpoint; this run needs {model}")
+    if found.get("cls_token") == V1_CLASS_TOKEN:
+        file = recipe_for(model).weights.rpartition("/")[2]
+        raise WeightsError(f"{path} seems to hold the weights of Clay v1, which no recipe uses: give those of {model}, {file}")
+    fits = {other: _fit(found, of_other) for other, of_other in shapes.items()}
+    best = max(fits, key=fits.__getitem__)
     if fits[best] > fits[model]:
         recipes = [name for name, recipe in RECIPES.items() if recipe.model == best]
         advice = f"use it with --recipe {' or '.join(recipes)}" if recipes else "which is for tests only"

@@ -5,11 +5,14 @@ Importing this costs nothing: torch and boto3 are imported by the functions that
 
 import hashlib
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedder.errors import UsageError, WeightsError
-from embedder.recipes import Recipe
+from embedder.errors import NoCheckpointError, UsageError, WeightsError
+from embedder.recipes import RECIPES, Recipe
+from embedder.storage import download
 from embedder.storage.download import Progress, check_is_file, fetch_checkpoint, without_secrets
 from embedder.storage.scratch import scratch_folder
 
@@ -37,7 +40,10 @@ def slim(
     expected_sha256: str | None = None,
     progress: Progress | None = None,
 ) -> SlimWeights:
-    """Write to `out`, all or nothing, the slim form of the weights at `location`: a path, a URL, or random:SEED."""
+    """Write to `out`, all or nothing, the slim form of the weights at `location`: a path, a URL, or random:SEED.
+
+    The recipe's public checkpoint is verified without `expected_sha256` too, where its SHA-256 is known.
+    """
     seed = random_seed(location)
     if expected_sha256 is not None:
         if seed is not None:
@@ -56,15 +62,37 @@ def slim(
         if seed is not None:
             checkpoint.write_random(seed, made, recipe.model)
         else:
-            source = fetch_checkpoint(location, folder / "checkpoint", progress)
+            with _advice_for_public(location, [recipe]):
+                source = fetch_checkpoint(location, folder / "checkpoint", progress)
+            known_sha256 = recipe.weights_sha256 if location == recipe.weights else None
             try:
-                source_sha256 = verify_sha256(source, expected_sha256)
+                source_sha256 = verify_sha256(source, expected_sha256 or known_sha256)
                 checkpoint.write_slim(source, made, recipe.model)
                 seed = checkpoint.seed_of(made)
             except WeightsError as error:  # a copy in the folder is gone when the message is read
                 raise WeightsError(str(error).replace(str(source), without_secrets(location))) from error
         made.replace(out)
     return SlimWeights(path=out, sha256=sha256_of(out), source_sha256=source_sha256, seed=seed, size=out.stat().st_size)
+
+
+def check_readable(location: str) -> None:
+    """Raise as `slim` would where there is nothing to fetch; the file itself is not read."""
+    with _advice_for_public(location, RECIPES.values()):
+        download.check_readable(location)
+
+
+@contextmanager
+def _advice_for_public(location: str, recipes: Iterable[Recipe]) -> Iterator[None]:
+    """Where a recipe's public checkpoint isn't at its address, say what to look for."""
+    try:
+        yield
+    except NoCheckpointError as error:
+        recipe = next((recipe for recipe in recipes if recipe.weights == location), None)
+        if recipe is None:
+            raise
+        sha256 = f", SHA-256 {recipe.weights_sha256}" if recipe.weights_sha256 else ""
+        file = f"{recipe.weights.rpartition('/')[2]} ({recipe.weights_mb} MB{sha256})"
+        raise WeightsError(f"{error}, or look for {file} elsewhere and give its path or address with --weights") from error
 
 
 def random_seed(location: str) -> int | None:

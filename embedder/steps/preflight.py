@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from embedder.errors import ConfigurationError, EmbedderError, TemporaryError
-from embedder.models.weights import random_seed
+from embedder.models.weights import check_readable, random_seed
 from embedder.source.inventory import list_tiles, open_source
 from embedder.storage import open_storage
-from embedder.storage.download import check_readable, without_secrets
+from embedder.storage.download import without_secrets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class Check:
 
 
 def preflight(output: str, source: str, weights: str, year: int) -> Iterator[Check]:
-    """Each check, once it is made. Nothing is written."""
+    """Each check, once it is made. Nothing is left behind."""
     yield check_output(output)
     yield check_source(source, year)
     yield check_weights(weights)

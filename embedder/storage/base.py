@@ -68,7 +68,7 @@ class Storage(ABC):
 
     @abstractmethod
     def check_writable(self) -> None:
-        """Raise ConfigurationError where a put could not succeed. Writes nothing."""
+        """Raise ConfigurationError where a put could not succeed, or not exclude others. Leaves nothing behind."""
 
     def where(self, key: str) -> str:
         """The object's full address, for messages."""

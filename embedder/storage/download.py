@@ -1,19 +1,28 @@
-"""Checkpoints from wherever they are to this machine: a path, an http(s) URL, or an object in S3."""
+"""Checkpoints from wherever they are to this machine: a path, an http(s) URL, or an object in S3.
+
+A download that breaks off goes on where it did, if the server still has the same file by its ETag: for http with Range and If-Range,
+for S3 with Range and If-Match. RFC 9110, 13.1.5 and 14: a weak ETag doesn't tell bytes apart, and a server may ignore Range.
+"""
 
 import os
+import re
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 from urllib.parse import urlsplit
 
 import tenacity
 import urllib3
 
-from embedder.errors import ConfigurationError, TemporaryError, WeightsError
+from embedder.errors import ConfigurationError, NoCheckpointError, TemporaryError, WeightsError
 from embedder.storage import retries
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes so far and, where it is known, their total."""
@@ -21,6 +30,7 @@ TIMEOUT = urllib3.Timeout(connect=10, read=60)
 """Of one wait for the network, seconds."""
 CHUNK = 1 << 20
 """Bytes written at a time."""
+CHANGED = "has changed while it was downloaded; try again"
 GIVE = "give a checkpoint's path, https:// or s3:// address, or random:SEED"
 
 
@@ -31,6 +41,33 @@ class Body(Protocol):
         """The next bytes, none at the end."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What is kept of a download that broke off."""
+
+    size: int = 0
+    """Bytes."""
+    etag: str | None = None
+    """The file's, as the server wrote it; None where nothing is worth keeping."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """The file, or what was lacking."""
+
+    body: Body
+    start: int = 0
+    """The body's first byte, in the file."""
+    total: int | None
+    """The file's size, bytes, where the server says it."""
+    etag: str | None
+    """None where it doesn't tell bytes apart."""
+
+
+class _ChangedError(TemporaryError):
+    """What is kept is of no use: begin anew."""
+
+
 def fetch_checkpoint(location: str, into: Path, progress: Progress | None = None) -> Path:
     """The file at `location`: its own path where it is on this machine, else a copy written to `into`."""
     opener = _opener(location)
@@ -38,13 +75,30 @@ def fetch_checkpoint(location: str, into: Path, progress: Progress | None = None
         path = Path(location).expanduser()
         check_is_file(path)
         return path
+    kept = Part()
 
     def fetch() -> None:
-        with opener(location) as (body, size), into.open("wb") as file:
-            _copy(body, file, size, progress or (lambda _done, _total: None))
+        nonlocal kept
+        try:
+            with opener(location, kept) as reply, into.open("r+b" if reply.start else "wb") as file:
+                file.seek(reply.start)
+                try:
+                    _copy(reply, file, progress or (lambda _done, _total: None))
+                finally:
+                    kept = Part(size=file.tell(), etag=reply.etag) if reply.etag else Part()
+        except _ChangedError:
+            kept = Part()
+            raise
 
-    _retrying()(fetch)
-    return into
+    while True:
+        before = kept.size
+        try:
+            _retrying()(fetch)
+        except TemporaryError:
+            if kept.size <= before:
+                raise
+        else:
+            return into
 
 
 def check_readable(location: str) -> None:
@@ -55,7 +109,7 @@ def check_readable(location: str) -> None:
         return
 
     def probe() -> None:
-        with opener(location):
+        with opener(location, Part()):
             pass
 
     _retrying()(probe)
@@ -82,8 +136,8 @@ def check_is_file(path: Path) -> None:
         raise WeightsError(f"{path} may not be read; check its permissions")
 
 
-Opener = Callable[[str], AbstractContextManager[tuple[Body, int | None]]]
-"""Of an address: the body of the reply, and its size where that is known."""
+Opener = Callable[[str, Part], AbstractContextManager[Reply]]
+"""Of an address and what is kept of its file: the reply. _ChangedError where another file is there now."""
 
 
 def _opener(location: str) -> Opener | None:
@@ -102,15 +156,25 @@ def _retrying() -> tenacity.Retrying:
 
 
 @contextmanager
-def _http_body(url: str) -> Iterator[tuple[Body, int | None]]:
+def _http_body(url: str, kept: Part) -> Iterator[Reply]:
     shown = without_secrets(url)
+    headers = {"Accept-Encoding": "identity"}
+    if kept.etag:
+        headers |= {"Range": f"bytes={kept.size}-", "If-Range": kept.etag}
     try:
         with _http_pool(url) as pool:
-            reply = pool.request("GET", url, preload_content=False, headers={"Accept-Encoding": "identity"})
+            reply = pool.request("GET", url, preload_content=False, headers=headers)
             try:
-                _check_status(reply.status, shown)
-                length = reply.headers.get("Content-Length")
-                yield reply, int(length) if length else None
+                etag = reply.headers.get("ETag")
+                if kept.etag and reply.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                    raise _ChangedError(f"{shown} {CHANGED}")
+                if kept.etag and reply.status == HTTPStatus.PARTIAL_CONTENT:
+                    yield _rest(reply, kept, reply.headers.get("Content-Range"), etag or kept.etag, shown)
+                else:
+                    _check_status(reply.status, shown)
+                    length = reply.headers.get("Content-Length")
+                    tells_bytes = etag is not None and etag.startswith('"') and "Content-Encoding" not in reply.headers
+                    yield Reply(body=reply, total=int(length) if length else None, etag=etag if tells_bytes else None)
             finally:
                 reply.close()
     except (ValueError, urllib3.exceptions.URLSchemeUnknown) as error:
@@ -140,37 +204,61 @@ def _check_status(status: int, shown: str) -> None:
     if status == HTTPStatus.OK:
         return
     if status in {401, 403, 404, 410}:
-        raise WeightsError(f"{shown} answers {status}: no such file, or it is not public; check the address")
+        raise NoCheckpointError(f"{shown} answers {status}: no such file, or it is not public; check the address")
     if status in {408, 425, 429} or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise TemporaryError(f"{shown} answers {status}; try again later")
     raise WeightsError(f"{shown} answers {status}; check the address")
 
 
+def _rest(body: Body, kept: Part, content_range: str | None, etag: str, shown: str) -> Reply:
+    """The reply whose Content-Range this is, if it goes on where `kept` ends."""
+    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", content_range or "")
+    if not match or int(match[1]) != kept.size or etag != kept.etag:
+        raise _ChangedError(f"{shown} {CHANGED}")
+    return Reply(body=body, start=kept.size, total=None if match[2] == "*" else int(match[2]), etag=etag)
+
+
 @contextmanager
-def _s3_body(url: str) -> Iterator[tuple[Body, int | None]]:
-    from embedder.storage.s3_client import s3_client  # noqa: PLC0415 - imports boto3
+def _s3_body(url: str, kept: Part) -> Iterator[Reply]:
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - boto3 takes a while to import
+
+    from embedder.storage.s3_client import s3_client  # noqa: PLC0415
     from embedder.storage.s3_errors import s3_errors_at  # noqa: PLC0415
 
     parts = urlsplit(url)
     bucket, key = parts.netloc, parts.path.lstrip("/")
     if not bucket or not key:
         raise WeightsError(f"{url} names no object; write s3://bucket/key")
+    request: GetObjectRequestTypeDef = {"Bucket": bucket, "Key": key}
+    if kept.etag:
+        request |= {"Range": f"bytes={kept.size}-", "IfMatch": kept.etag}
     try:
         with s3_errors_at(url):
-            reply = s3_client(attempts=1, unsigned=None).get_object(Bucket=bucket, Key=key)
+            try:
+                reply = s3_client(attempts=1, unsigned=None).get_object(**request)
+            except ClientError as error:
+                status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+                if kept.etag and status in {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE}:
+                    raise _ChangedError(f"{url} {CHANGED}") from error
+                raise
             with closing(reply["Body"]) as body:
-                yield body, reply["ContentLength"]
+                if "ContentRange" in reply and kept.etag:
+                    yield _rest(body, kept, reply["ContentRange"], reply.get("ETag", kept.etag), url)
+                else:
+                    yield Reply(body=body, total=reply["ContentLength"], etag=reply.get("ETag"))
     except ConfigurationError as error:
         raise WeightsError(f"weights {error}") from error
     except ValueError as error:
         raise WeightsError(f"{url}: {str(error).splitlines()[0]}; check bucket, key and the AWS settings") from error
 
 
-def _copy(body: Body, file: BinaryIO, total: int | None, progress: Progress) -> None:
-    done = 0
-    while chunk := body.read(CHUNK):
+def _copy(reply: Reply, file: BinaryIO, progress: Progress) -> None:
+    done, total = reply.start, reply.total
+    while chunk := reply.body.read(CHUNK):
         file.write(chunk)
         done += len(chunk)
         progress(done, total)
+    if total is not None and done > total:
+        raise _ChangedError(f"the download has {done} bytes, of {total} that were announced; try again")
     if total is not None and done != total:
         raise TemporaryError(f"the download broke off after {done} of {total} bytes; check the network and try again")

@@ -37,4 +37,4 @@ SOURCE = Patience(attempts=6, wait=tenacity.wait_exponential_jitter(multiplier=0
 OUTPUT = Patience(attempts=5, limit_s=300, wait=tenacity.wait_random_exponential(multiplier=0.5, max=20))
 """With a read or a write of the output, besides boto3's own attempts, as many, at what it knows to be worth them."""
 CHECKPOINT = Patience(attempts=5, wait=tenacity.wait_random_exponential(multiplier=1.0, max=30))
-"""With the download of a checkpoint."""
+"""With the download of a checkpoint: attempts in a row of which none adds to what is there."""
