@@ -28,13 +28,14 @@ LIMITS = {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"cpu": "2",
 @pytest.fixture(scope="module")
 def classes(cluster: Cluster) -> Iterator[None]:
     """The PriorityClasses and RuntimeClasses of the golden renders; all run as this cluster's pods always do."""
+    remove = ("delete", "priorityclass,runtimeclass", *PRIORITIES, *RUNTIMES, "--ignore-not-found")
+    cluster.kubectl(*remove)  # of a run that was killed
     for name in PRIORITIES:
         cluster.create("PriorityClass", name, version="scheduling.k8s.io/v1", value=0)
     for name in RUNTIMES:
         cluster.create("RuntimeClass", name, version="node.k8s.io/v1", handler="runc")
     yield
-    cluster.kubectl("delete", "priorityclass", *PRIORITIES)
-    cluster.kubectl("delete", "runtimeclass", *RUNTIMES)
+    cluster.kubectl(*remove)
 
 
 @pytest.fixture
