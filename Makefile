@@ -5,10 +5,11 @@ PYTHON := .venv/bin/python
 READY := .venv/.ready
 TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 DEMO := build/demo
-LOCK = $(PYTHON) -m uv pip compile pyproject.toml --python-version 3.11 --universal --generate-hashes --no-emit-package torch \
+POLICY := build/policy
+LOCK = $(PYTHON) -m uv pip compile --python-version 3.11 --universal --generate-hashes --no-emit-package torch \
 	--no-annotate --no-header --quiet $(ARGS)
 
-.PHONY: help demo test lint bench docs lock clean
+.PHONY: help demo test lint policy bench docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -29,6 +30,12 @@ lint: $(READY) ## ruff, mypy, and which folder may import which
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports --no-logo
 
+policy: $(POLICY)/.ready ## checkov on what the chart renders, the pods of its workflow among it
+	@rm -rf $(POLICY)/objects
+	@$(POLICY)/venv/bin/python tests/policy/pods.py tests/golden/chart $(POLICY)/objects
+	@$(POLICY)/venv/bin/checkov --config-file tests/policy/checkov.yaml --directory $(POLICY)/objects
+	@echo "Checkov finds nothing; tests/policy/checkov.yaml says what is skipped, and why."
+
 bench: $(READY) ## what the claims about speed rest on
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PYTHON) "$$script" || exit; done
 
@@ -36,8 +43,9 @@ docs: $(READY) ## write docs/cli.md anew from the commands' help
 	@$(PYTHON) docs/generate_cli.py
 
 lock: $(READY) ## find the dependencies anew; ARGS=--upgrade for the newest
-	$(LOCK) --output-file requirements.lock
-	$(LOCK) --extra explore --group dev --output-file requirements-dev.lock
+	$(LOCK) pyproject.toml --output-file requirements.lock
+	$(LOCK) pyproject.toml --extra explore --group dev --output-file requirements-dev.lock
+	$(LOCK) --group policy --output-file requirements-policy.lock
 
 clean: ## remove .venv, build/ and the caches
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
@@ -54,4 +62,10 @@ $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -m pip install --disable-pip-version-check $(TORCH)
 	@$(PYTHON) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 	@$(PYTHON) -m pip check
+	@touch $@
+
+$(POLICY)/.ready: requirements-policy.lock | $(READY)
+	@echo "Setting up checkov in $(POLICY), once: a minute"
+	@$(PYTHON) -m venv --clear $(POLICY)/venv
+	@$(POLICY)/venv/bin/python -m pip install --disable-pip-version-check --quiet --no-compile --require-hashes --requirement requirements-policy.lock
 	@touch $@

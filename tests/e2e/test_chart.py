@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from tests.chart import CASES, render
-from tests.e2e.cluster import NAME, ROOT, Cluster
+from tests.e2e.cluster import ROOT, Cluster
 from tests.e2e.conftest import Published
 from tests.e2e.workflow import Object
 
@@ -16,14 +15,6 @@ GPU_PATH = "nvidia.com~1gpu"
 """The same in a JSON patch."""
 POOL = "worldcover-embeddings/pool"
 """The label in helm/gpu-spot.yaml."""
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_the_api_server_takes_what_the_chart_renders(cluster: Cluster, case: str) -> None:
-    rendered = render(case)
-    cluster.kubectl("delete", "pod", f"{NAME}-preflight", "--ignore-not-found")  # a pod can't be changed, not even as a trial
-    taken = cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "--filename", "-", stdin=rendered)
-    assert taken.count("(server dry run)") == rendered.count("\nkind: ")
 
 
 def test_helm_test_passes_when_output_source_and_weights_can_be_used(cluster: Cluster) -> None:

@@ -2,15 +2,12 @@
 
 import json
 import re
-import shutil
 
 import pytest
 from cfnlint.api import lint
 
 from embedder import __version__
-from tests.chart import CASES, CHART, GOLDEN, ROOT, helm, render, values_of
-
-needs_helm = pytest.mark.skipif(shutil.which("helm") is None, reason="needs helm on the PATH")
+from tests.chart import CASES, CHART, GOLDEN, ROOT, helm, needs_helm, render, values_of
 
 
 @needs_helm
