@@ -23,6 +23,18 @@ class ConfigurationError(EmbedderError):
     """A wrong setting or input: another attempt would end the same way."""
 
 
+class CredentialsError(ConfigurationError):
+    """No credentials, or a role that could not be assumed."""
+
+
+class AccessDeniedError(ConfigurationError):
+    """The credentials may not do this."""
+
+
+class DeviceError(ConfigurationError):
+    """The device that was asked for is not there, or cannot be used."""
+
+
 class SourceError(ConfigurationError):
     """A tile is not what the grid or the inventory says."""
 

@@ -20,9 +20,10 @@ from embedder.cli.options import (
     recipe_option,
     year_option,
 )
+from embedder.cli.pods import passing_in_a_pod
 from embedder.console.log import shown
 from embedder.console.progress import Progress
-from embedder.errors import ConfigurationError
+from embedder.errors import AccessDeniedError, ConfigurationError, CredentialsError, DeviceError
 from embedder.grid import COLUMN_COUNT, VERSIONS, format_columns
 from embedder.models.weights import without_secrets
 from embedder.output.run import Run, RunPlace
@@ -105,6 +106,7 @@ def plan_command(output: str, *, columns_per_pod: int, missing_only: bool, shard
 @option("--force", is_flag=True, help="Embed again what is finished.")
 @plan_options
 @debug_option
+@passing_in_a_pod(AccessDeniedError, CredentialsError, DeviceError)
 def embed_command(output: str, column: list[int], *, force: bool, device: str, **options: Any) -> None:  # noqa: ANN401
     """Embed one column, or several adjacent ones together, of a planned run. Finished, valid columns are skipped."""
     progress = Progress()
@@ -126,6 +128,7 @@ def embed_command(output: str, column: list[int], *, force: bool, device: str, *
 @columns_option(None, "Columns that must be there.  [default: all that were planned]")
 @plan_options
 @debug_option
+@passing_in_a_pod(CredentialsError)
 def finalize_command(output: str, columns: list[int] | None, **options: Any) -> None:  # noqa: ANN401
     """Check every file, draw the coverage picture and publish the manifest; refuse where anything is missing or wrong."""
     progress = Progress()
