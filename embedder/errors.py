@@ -65,3 +65,5 @@ class NonFiniteError(ConfigurationError):
         super().__init__(f"the embedding of chip {index} of a batch is not finite in {precision}: {advice}")
         self.index = index
         """Place in its batch, from 0: the caller knows the chip's name."""
+        self.precision = precision
+        """fp32, bf16 or fp16: what it was last computed in."""

@@ -1,6 +1,7 @@
 """Finalize: read every file that must exist, and publish all of them, or none."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,8 @@ def finalize(place: RunPlace, run: Run, columns: Sequence[int], progress: Progre
         published = read_manifest(place, run)
         required = sorted({*columns, *published.columns})
         checked = check_all(place, run, required, progress)
+        if note := unlike(checked):
+            progress.say(f"NOTE: {note}")
         manifest = make_manifest(place, run, checked)
         data = json.dumps(manifest, indent=1).encode() + b"\n"
         if data == published.data and any(place.storage.list(place.coverage_key)):
@@ -72,6 +75,15 @@ def check_all(place: RunPlace, run: Run, required: Sequence[int], progress: Prog
         advice = " and ".join(dict.fromkeys(ADVICE[what] for what in problems))
         raise ConfigurationError(f"nothing new is published at {place.storage.where(place.prefix)}: {named}: {advice}, then finalize")
     return checked
+
+
+def unlike(checked: Sequence[CheckedColumn]) -> str | None:
+    """What to know where the columns were not all computed on one kind of device in one precision; None where they were."""
+    kinds = Counter((column.footer.get("device"), column.footer.get("precision")) for column in checked if column.rows)
+    if len(kinds) <= 1:
+        return None
+    named = ", ".join(f"{count} columns on {device} in {precision}" for (device, precision), count in kinds.most_common())
+    return f"{named}: their embeddings differ by more than rounding does within a kind; --force on one kind of card makes them alike"
 
 
 def unexpected_files(place: RunPlace, required: Sequence[int]) -> list[str]:
