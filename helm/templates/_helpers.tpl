@@ -63,6 +63,9 @@ envFrom:
     {{- $_ := set $container "image" (include "worldcover.image" $) }}
     {{- $_ := set $container "resources" $resources }}
     {{- $_ := set $container "env" (concat $container.env $aws.env) }}
+    {{- with $values.device | default (ternary "cuda" "" (gt (int $values.gpu) 0)) }}{{/* a GPU's pod computes on it, or not at all */}}
+      {{- $_ := set $container "env" (append $container.env (dict "name" "DEVICE" "value" .)) }}
+    {{- end }}
     {{- with $aws.envFrom }}
       {{- $_ := set $container "envFrom" . }}
     {{- end }}
