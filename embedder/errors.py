@@ -23,6 +23,18 @@ class ConfigurationError(EmbedderError):
     """A wrong setting or input: another attempt would end the same way."""
 
 
+class CredentialsError(ConfigurationError):
+    """No credentials, or a role that could not be assumed."""
+
+
+class AccessDeniedError(ConfigurationError):
+    """The credentials may not do this."""
+
+
+class DeviceError(ConfigurationError):
+    """The device that was asked for is not there, or cannot be used."""
+
+
 class SourceError(ConfigurationError):
     """A tile is not what the grid or the inventory says."""
 
@@ -61,3 +73,5 @@ class NonFiniteError(ConfigurationError):
         super().__init__(f"the embedding of chip {index} of a batch is not finite in {precision}: {advice}")
         self.index = index
         """Place in its batch, from 0: the caller knows the chip's name."""
+        self.precision = precision
+        """fp32, bf16 or fp16: what it was last computed in."""

@@ -5,6 +5,7 @@
 differs from cluster to cluster: image, accounts, node pools, resources, defaults of the parameters.
 """
 
+import re
 from typing import Any, get_args
 
 from hera.workflows import DAG, Container, EmptyDirVolume, Env, Parameter, RetryStrategy, Task, WorkflowTemplate
@@ -38,12 +39,21 @@ LOST = (
     "|Pod was terminated in response to imminent node shutdown"  # spot notice
     "|Pod was rejected|Preempted in order to|The node was low on resource"  # the kubelet's evictions
     "|pod failed: |Pod failed before |can.t find failed message"  # an orphan of a node that is gone
-    "|(init|main|wait): (Error [(]exit code (75|137|143)[)]|Unknown|ContainerStatusUnknown))"
+    "|(init|main|wait|supervisor): (Error [(]exit code (65|75|137|143)[)]"  # 65 is Argo's own where its supervisor is gone
+    "|StartError|ContainerCannotRun|Unknown|ContainerStatusUnknown))"  # the runtime or the device
 )
 """How Argo's message of a failed attempt begins where the infrastructure was lost; 75 is this program's own "try again".
 
 An OOMKilled container, a deadline or a full disk has another beginning: another attempt would end the same way.
 """
+REFUSED = "OOMKilled|denied the request|is forbidden|is invalid"
+"""What the message of an attempt in Argo's phase Error holds where another would end the same way: no memory, or a policy's no.
+
+Error is Argo's word for what it could not do itself, such as to create the pod or to run its own containers in it: all else of it is
+trouble of the control plane, in ever new words.
+"""
+EXPRESSION = f"lastRetry.message matches '{LOST}' || lastRetry.status == 'Error' && !(lastRetry.message matches '{REFUSED}')"
+"""Which attempts are repeated; docs/retries.md lists how they can end."""
 
 PARAMETERS = [
     Parameter(name="year", enum=[str(year) for year in VERSIONS], description="Year of the composites."),
@@ -158,11 +168,16 @@ def step(
         retry_strategy=RetryStrategy(
             limit=ATTEMPTS - 1,
             retry_policy="Always",  # the expression alone decides
-            expression=f"lastRetry.message matches '{LOST}'",
+            expression=EXPRESSION,
             backoff=Backoff(duration="10s", factor=IntOrString(root=3)),  # it also delays the verdict on a final failure
         ),
         **settings,
     )
+
+
+def is_lost(phase: str, message: str) -> bool:
+    """What EXPRESSION says of an attempt that ended in Argo's phase `phase`, Failed or Error, with this message."""
+    return bool(re.search(LOST, message)) or (phase == "Error" and not re.search(REFUSED, message))
 
 
 def parameter(name: str) -> str:

@@ -21,9 +21,10 @@ from embedder.cli.options import (
     recipe_option,
     year_option,
 )
+from embedder.cli.pods import passing_in_a_pod
 from embedder.console.log import format_result
 from embedder.console.progress import Progress
-from embedder.errors import ConfigurationError
+from embedder.errors import AccessDeniedError, ConfigurationError, CredentialsError, DeviceError
 from embedder.grid import COLUMN_COUNT, VERSIONS, format_columns
 from embedder.output.manifest import Manifest
 from embedder.output.run import Run, RunPlace
@@ -112,6 +113,7 @@ def plan_command(output: str, *, columns_per_pod: int, missing_only: bool, shard
 @option("--force", is_flag=True, help="Embed again what is finished.")
 @plan_options
 @debug_option
+@passing_in_a_pod(AccessDeniedError, CredentialsError, DeviceError)
 def embed_command(output: str, column: list[int], *, force: bool, device: str, **options: Any) -> None:  # noqa: ANN401
     """Embed one column, or several adjacent ones together, of a planned run. Finished, valid columns are skipped."""
     progress = Progress()
@@ -133,6 +135,7 @@ def embed_command(output: str, column: list[int], *, force: bool, device: str, *
 @columns_option(None, "Columns that must be there.  [default: all that were planned]")
 @plan_options
 @debug_option
+@passing_in_a_pod(CredentialsError)
 def finalize_command(output: str, columns: list[int] | None, **options: Any) -> None:  # noqa: ANN401
     """Check every file, draw the coverage picture and publish the manifest; refuse where anything is missing or wrong."""
     progress = Progress()

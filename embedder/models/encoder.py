@@ -2,8 +2,11 @@
 
 import contextlib
 import os
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from embedder.errors import ConfigurationError, NonFiniteError
+from embedder.errors import ConfigurationError, DeviceError, NonFiniteError, TemporaryError
+from embedder.models.cards import why_not_cuda
 from embedder.models.checkpoint import load_encoder
 from embedder.recipes import BANDS, Recipe
 
@@ -21,6 +25,8 @@ BATCH_SIZES = {"cpu": 2, "cuda": 32, "mps": 8}
 """Chips that go through the model at once: on a CPU the fewest that keep it busy, since more of them fall out of its caches."""
 BF16_CAPABILITY = (8, 0)
 """From this CUDA compute capability on, bf16 is native."""
+CUDA_FAULT = re.compile(r"CUDA|cuBLAS|CUBLAS|cuDNN|CUDNN|NVRTC")
+"""In the text of a RuntimeError that is the card's or its driver's: those of CUDA's libraries have no type of their own."""
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Quota and period of this container's CPU time, microseconds."""
 
@@ -28,6 +34,8 @@ CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 class _Pending(NamedTuple):
     """A batch that the device works on."""
 
+    pixels: NDArray[np.uint16]
+    lonlat: NDArray[np.float64]
     embeddings: Tensor
     """On the host, valid once `done`: (n, width)."""
     done: torch.cuda.Event | None
@@ -47,23 +55,24 @@ class Encoder:
         batch_size: int | None = None,
     ) -> None:
         self._device = resolve_device(device)
-        self.precision = resolve_precision(precision, self._device)
-        """fp32, bf16 or fp16: what the transformer computes in; everything before it is always fp32."""
+        self.device = self._device.type
+        """Where it computes: cpu, mps, or cuda with the card's name."""
+        with self._faults():
+            if self._device.type == "cuda":
+                self.device = f"cuda:{torch.cuda.get_device_name(self._device)}"
+            self.precision = resolve_precision(precision, self._device)
+            """fp32, bf16 or fp16: what the transformer computes in; everything before it is always fp32."""
         self.batch_size = batch_size or BATCH_SIZES[self._device.type]
         """Chips that go through the model at once; halved where they don't fit the device's memory."""
         self.recipe = recipe
         self.year = year
+        self._slim = slim
         if self._device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(min(torch.get_num_threads(), cpu_count()))
-        torch.backends.cuda.matmul.allow_tf32 = self.precision != "fp32"  # ten bits of fraction: more than bf16's seven
         self._model = load_encoder(slim, recipe)
         self._model.transformer.to(DTYPES[self.precision])
-        self._model.to(self._device)
-
-    @property
-    def device(self) -> str:
-        """Where it computes: cpu, mps, or cuda with the card's name."""
-        return f"cuda:{torch.cuda.get_device_name(self._device)}" if self._device.type == "cuda" else self._device.type
+        with self._faults():
+            self._model.to(self._device)
 
     def encode(self, batches: Iterable[tuple[NDArray[np.uint16], NDArray[np.float64]]]) -> Iterator[NDArray[np.float32]]:
         """Embeddings (n, width) for each batch of pixels (n, 4, s, s) and chip centres in degrees (n, 2: longitude, latitude), in order.
@@ -73,15 +82,28 @@ class Encoder:
         in_flight = 0 if self._device.type == "cpu" else 1
         pending: deque[_Pending] = deque()
         for pixels, lonlat in batches:
-            pending.append(self._launch(pixels, lonlat))
+            with self._faults():
+                pending.append(self._launch(pixels, lonlat))
             while len(pending) > in_flight:
                 yield self._collect(pending.popleft())
         while pending:
             yield self._collect(pending.popleft())
 
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Raise TemporaryError in place of the card's own errors: what this process had on the card is lost, so that it must end."""
+        try:
+            yield
+        except RuntimeError as error:
+            said = str(error).strip().split("\n")[0]
+            if isinstance(error, torch.AcceleratorError | torch.OutOfMemoryError) or CUDA_FAULT.search(said):
+                raise TemporaryError(f"{self.device} failed ({said}): run again, elsewhere if it does so again") from error
+            raise
+
     @torch.inference_mode()
     def _launch(self, pixels: NDArray[np.uint16], lonlat: NDArray[np.float64]) -> _Pending:
         size, on_card = self.recipe.chip_pixels, self._device.type == "cuda"
+        torch.backends.cuda.matmul.allow_tf32 = self.precision != "fp32"  # ten bits of fraction: more than bf16's seven
         if pixels.dtype != np.uint16 or pixels.shape != (len(lonlat), len(BANDS), size, size) or lonlat.shape != (len(pixels), 2):
             raise ValueError(
                 f"{pixels.dtype} pixels {pixels.shape} with places {lonlat.shape}: uint16 (n, 4, {size}, {size}), (n, 2) needed"
@@ -98,7 +120,7 @@ class Encoder:
         if on_card:
             done = torch.cuda.Event()  # type: ignore[no-untyped-call]
             done.record(torch.cuda.current_stream(self._device))
-        return _Pending(embeddings, done)
+        return _Pending(pixels, lonlat, embeddings, done)
 
     def _encode_part(self, pixels: NDArray[np.uint16], lonlat: NDArray[np.float64], out: Tensor) -> bool:
         """Start to fill `out`; False where the device's memory is too small. Returns first, so that the error's frames hold no memory."""
@@ -124,19 +146,36 @@ class Encoder:
             torch.cuda.empty_cache()
 
     def _collect(self, pending: _Pending) -> NDArray[np.float32]:
-        if pending.done:
-            pending.done.synchronize()
-        elif self._device.type == "mps":
-            torch.mps.synchronize()
+        with self._faults():
+            if pending.done:
+                pending.done.synchronize()
+            elif self._device.type == "mps":
+                torch.mps.synchronize()
         embeddings: NDArray[np.float32] = pending.embeddings.numpy()  # (n, width)
         bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
-        if len(bad):
+        if len(bad) and self.precision == "fp16":  # whose largest number is 65504
+            embeddings[bad] = self._in_fp32(pending.pixels[bad], pending.lonlat[bad], bad)
+        elif len(bad):
             raise NonFiniteError(int(bad[0]), precision=self.precision)
         return embeddings
 
+    def _in_fp32(self, pixels: NDArray[np.uint16], lonlat: NDArray[np.float64], places: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Embeddings of some chips of a batch, whose places in it are given."""
+        try:
+            (embeddings,) = self._exact.encode([(pixels, lonlat)])
+        except NonFiniteError as error:
+            raise NonFiniteError(int(places[error.index]), precision="fp32") from error
+        return embeddings
+
+    @cached_property
+    def _exact(self) -> "Encoder":
+        """The same model in fp32, made for the first chip that needs it."""
+        device, batch_size = str(self._device), self.batch_size
+        return Encoder(self._slim, self.recipe, year=self.year, device=device, precision="fp32", batch_size=batch_size)
+
 
 def resolve_device(name: str) -> torch.device:
-    """The device of this name; for `auto` a GPU where there is one. ConfigurationError where it is not there."""
+    """The device of this name; for `auto` a GPU where there is one. DeviceError where it cannot be used, never another in its place."""
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(kind for kind, there in available.items() if there))
@@ -147,7 +186,8 @@ def resolve_device(name: str) -> torch.device:
     if device is None or device.type not in available:
         raise ConfigurationError(f"no such device: {name!r}; choose auto, cpu, cuda or mps")
     if not available[device.type] or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
-        raise ConfigurationError(f"device {name} is not available on this machine; choose auto or cpu")
+        why = f": {why_not_cuda()}" if device.type == "cuda" else ""
+        raise DeviceError(f"device {name} cannot be used on this machine{why}: mend that, or choose auto or cpu")
     return device
 
 

@@ -1,5 +1,6 @@
 """Finalize: read every file that must exist, and publish all of them, or none."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from embedder.console.progress import Progress
@@ -27,6 +28,8 @@ def finalize(place: RunPlace, run: Run, columns: Sequence[int], progress: Progre
         published = find_manifest_of(place, run)
         required = sorted({*columns, *(published.manifest.columns if published else ())})
         checked = check_all(place, run, required, progress)
+        if note := unlike(checked):
+            progress.say(f"NOTE: {note}")
         manifest = Manifest.of_columns(place, run, checked)
         data = manifest.to_json()
         if published and data == published.data and any(place.storage.list(place.coverage_key)):
@@ -58,6 +61,15 @@ def check_all(place: RunPlace, run: Run, required: Sequence[int], progress: Prog
         advice = " and ".join(dict.fromkeys(ADVICE[what] for what in problems))
         raise ConfigurationError(f"nothing new is published at {place.storage.where(place.prefix)}: {named}: {advice}, then finalize")
     return checked
+
+
+def unlike(checked: Sequence[CheckedColumn]) -> str | None:
+    """What to know where the columns were not all computed on one kind of device in one precision; None where they were."""
+    kinds = Counter((column.footer.get("device"), column.footer.get("precision")) for column in checked if column.rows)
+    if len(kinds) <= 1:
+        return None
+    named = ", ".join(f"{count} columns on {device} in {precision}" for (device, precision), count in kinds.most_common())
+    return f"{named}: their embeddings differ by more than rounding does within a kind; --force on one kind of card makes them alike"
 
 
 def unexpected_files(place: RunPlace, required: Sequence[int]) -> list[str]:

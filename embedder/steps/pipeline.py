@@ -143,9 +143,9 @@ class Pipeline:
         try:
             yield from self.encoder.encode(batches)
         except NonFiniteError as error:
-            advice = "check the weights" if self.encoder.precision == "fp32" else "try another output with --precision fp32"
+            advice = "check the weights" if error.precision == "fp32" else "try another output with --precision fp32"
             chip = under_way[0].to_embed[error.index].chip
-            raise ConfigurationError(f"the model gives NaN or infinity for chip {chip.id} in {self.encoder.precision}: {advice}") from error
+            raise ConfigurationError(f"the model gives NaN or infinity for chip {chip.id} in {error.precision}: {advice}") from error
 
     @cached_property
     def encoder(self) -> "Encoder":
@@ -153,7 +153,9 @@ class Pipeline:
         from embedder.models.encoder import Encoder  # noqa: PLC0415 - imports torch
 
         weights = slim_weights(self.place, self.run)
-        return Encoder(weights, self.run.recipe, year=self.run.year, device=self.device, precision=self.run.precision)
+        encoder = Encoder(weights, self.run.recipe, year=self.run.year, device=self.device, precision=self.run.precision)
+        self.progress.say(f"computing on {encoder.device} in {encoder.precision}")
+        return encoder
 
     def _write(self, column: int, done: _Unfinished) -> CheckedColumn:
         embeddings = np.array(done.embeddings, np.float32).reshape(-1, self.run.recipe.width)

@@ -21,7 +21,15 @@ from botocore.exceptions import (
 )
 from s3transfer.exceptions import S3ValidationError
 
-from embedder.errors import ConfigurationError, EmbedderError, NoS3Error, NotFoundError, TemporaryError
+from embedder.errors import (
+    AccessDeniedError,
+    ConfigurationError,
+    CredentialsError,
+    EmbedderError,
+    NoS3Error,
+    NotFoundError,
+    TemporaryError,
+)
 
 NOT_FOUND = {"NoSuchKey", "404"}
 """404 is all that a HEAD can say."""
@@ -40,8 +48,10 @@ PASSING_CODES = REFUSED_FOR_NOW | {
     "InternalError",
     "RequestTimeout",
     "SlowDown",
+    "RequestLimitExceeded",
     "Throttling",
     "ThrottlingException",
+    "TooManyRequestsException",
 }
 PASSING_STATUSES = {408, 409, 412, 429}
 """409 and 412: another process is writing the object."""
@@ -117,14 +127,15 @@ def _client_error(error: ClientError, place: str) -> EmbedderError:
     if code in PASSING_CODES or status in PASSING_STATUSES or status >= 500:  # noqa: PLR2004 - HTTP's server errors
         return TemporaryError(f"{place}: S3 still answers {said}: try again later")
     if error.operation_name.startswith("AssumeRole"):
-        return ConfigurationError(f"{place}: {ROLE} ({said})")
-    return ConfigurationError(f"{place}: {ADVICE.get(code, 'S3 refuses the request')} ({said})")
+        return CredentialsError(f"{place}: {ROLE} ({said})")
+    advice = ADVICE.get(code, "S3 refuses the request")
+    return (AccessDeniedError if advice == ACCESS else ConfigurationError)(f"{place}: {advice} ({said})")
 
 
 def _boto_error(error: BotoCoreError, place: str) -> EmbedderError:
     """From boto3 itself: no answer, or nothing to ask with."""
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
-        return ConfigurationError(f"{place}: {NO_CREDENTIALS}")
+        return CredentialsError(f"{place}: {NO_CREDENTIALS}")
     said = _one_line(str(error))
     if isinstance(error, SSOError | TokenRetrievalError):
         return ConfigurationError(f"{place}: {LOGIN} ({said})")

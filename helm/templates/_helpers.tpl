@@ -134,6 +134,9 @@ workflows.argoproj.io/controller-instanceid: {{ . | quote }}
     {{- $container := $step.container }}
     {{- $_ := set $container "image" (include "worldcover.image" $) }}
     {{- $_ := set $container "resources" $resources }}
+    {{- with $values.device | default (ternary "cuda" "" (gt (int $values.gpu) 0)) }}{{/* a GPU's pod computes on it, or not at all */}}
+      {{- $_ := set $container "env" (append $container.env (dict "name" "DEVICE" "value" .)) }}
+    {{- end }}
     {{- $_ := set $container "env" (include "worldcover.env" (dict "own" $container.env "root" $) | fromYamlArray) }}
     {{- with $.Values.aws.credentialsSecret }}
       {{- $_ := set $container "envFrom" (list (dict "secretRef" (dict "name" .))) }}
