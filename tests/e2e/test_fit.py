@@ -100,7 +100,7 @@ def test_a_pod_is_as_the_values_say_when_a_quota_asks_for_limits(cluster: Cluste
         "topologySpreadConstraints": [{**spread, **selector}],
         "priorityClassName": PRIORITIES[0],
         "runtimeClassName": RUNTIMES[0],
-        "executor": {"resources": {"limits": {"cpu": "100m", "memory": "64Mi"}}},
+        "executor": {"resources": {"limits": {"cpu": "100m", "memory": "256Mi"}}},
         "finalize": {"resources": LIMITS},
     }
     file = cluster.folder / "fit.json"
@@ -108,6 +108,7 @@ def test_a_pod_is_as_the_values_say_when_a_quota_asks_for_limits(cluster: Cluste
     cluster.helm("upgrade", str(ROOT / "helm"), "--reuse-values", "--values", str(file))
     try:
         cluster.create("ResourceQuota", "limits", spec={"hard": {"limits.cpu": "50", "limits.memory": "100Gi"}})
+        cluster.until("the quota to count", lambda: cluster.get("resourcequota", "limits")["status"].get("used"))
         name = start(cluster, NAME, published.output.copy(), "finalize", {"columns": format_columns(published.columns)})
         ended = cluster.finished(name)
         assert ended.phase == "Succeeded", ended
