@@ -3,6 +3,7 @@
 import threading
 from dataclasses import dataclass
 from enum import Enum, auto
+from http import HTTPStatus
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -129,7 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         fault = self.proxy.take(self.command, self.path)
         if isinstance(fault, Refusal):
-            self._reply(fault.status, [("Content-Length", str(len(fault.body)))], fault.body)
+            etag = [("ETag", '"0"')] if fault.status == HTTPStatus.OK else []  # as every S3 has it
+            self._reply(fault.status, [("Content-Length", str(len(fault.body))), *etag], fault.body)
             return
         status, headers, reply = self._forward(_flipped(body) if fault is Fault.FLIPPED_UPLOAD else body)
         if fault is Fault.HANG:

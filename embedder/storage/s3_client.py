@@ -21,6 +21,8 @@ READ_TIMEOUT_S = 60
 """Silence after which a reply is given up."""
 DONE, REDIRECTED, OUT_OF_ORDER = range(200, 300), range(300, 400), range(500, 600)
 """HTTP's kinds of status."""
+OF_ONE_OBJECT = {"GetObject", "HeadObject", "PutObject"}
+"""Operations whose success always comes with the object's ETag."""
 S3_ROOT = re.compile(rb"<(\w+:)?(Error|ListBucketResult)\b")
 """What S3's own bodies hold."""
 
@@ -66,10 +68,10 @@ def _check_is_s3s(endpoint: str, response_dict: dict[str, Any], operation_model:
     if status in OUT_OF_ORDER or status in PASSING_STATUSES:
         return
     is_strange_redirect = status in REDIRECTED and not any(name.lower().startswith("x-amz-") for name in headers)
-    if operation.startswith("Head"):  # which has no body
-        is_s3s = not is_strange_redirect
-    elif operation == "GetObject" and status in DONE:  # whose body is the object
+    if operation in OF_ONE_OBJECT and status in DONE:
         is_s3s = "ETag" in headers
+    elif operation == "HeadObject":  # which has no body
+        is_s3s = not is_strange_redirect
     else:
         body, needs_one = response_dict["body"], operation == "ListObjectsV2" or is_strange_redirect
         is_s3s = S3_ROOT.search(body) is not None or not (body.strip() or needs_one)

@@ -107,8 +107,9 @@ def test_weights_are_refused_when_their_endpoint_is_no_s3(answer: str, web: WebS
     assert len(web.requests) == 1
 
 
-def test_a_put_is_refused_when_its_endpoint_answers_with_a_page(web: WebServer) -> None:
-    web.answer = ANSWERS["pages"]
+@pytest.mark.parametrize("answer", ["pages", "nothing"])
+def test_a_put_is_refused_when_its_endpoint_answers_as_none_does(web: WebServer, answer: str) -> None:
+    web.answer = ANSWERS[answer]
     with pytest.raises(NoS3Error):
         open_storage("s3://bucket/prefix").put("key", b"data")
     assert len(web.requests) == 1
