@@ -22,7 +22,7 @@ FIRST = 200
 """Of the columns whose pods are made to end; none has a tile, and no pod of theirs gets a node."""
 OCI = "failed to create containerd task: failed to create shim task: OCI runtime create failed"
 FORBIDDEN = "workflowtaskresults.argoproj.io is forbidden: User cannot create resource"
-NO_WEBHOOK = "https://192.0.2.1/"
+NO_WEBHOOK = "https://198.51.100.1/"
 """Nobody's address (RFC 5737)."""
 Terminated = tuple[str, int] | tuple[str, int, str]
 """Reason, exit code and message of a container."""
