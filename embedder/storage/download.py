@@ -75,10 +75,10 @@ def fetch_checkpoint(location: str, into: Path, progress: Progress | None = None
         path = Path(location).expanduser()
         check_is_file(path)
         return path
-    kept = Part()
+    kept, reached = Part(), 0
 
     def fetch() -> None:
-        nonlocal kept
+        nonlocal kept, reached
         try:
             with opener(location, kept) as reply, into.open("r+b" if reply.start else "wb") as file:
                 file.seek(reply.start)
@@ -86,16 +86,18 @@ def fetch_checkpoint(location: str, into: Path, progress: Progress | None = None
                     _copy(reply, file, progress or (lambda _done, _total: None))
                 finally:
                     kept = Part(size=file.tell(), etag=reply.etag) if reply.etag else Part()
+                    if kept.size > reply.start > 0:
+                        reached = max(reached, kept.size)
         except _ChangedError:
             kept = Part()
             raise
 
     while True:
-        before = kept.size
+        before = reached
         try:
             _retrying()(fetch)
         except TemporaryError:
-            if kept.size <= before:
+            if reached <= before:  # no attempt went on where another had ended
                 raise
         else:
             return into

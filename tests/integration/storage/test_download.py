@@ -121,10 +121,17 @@ class TestHttp:
         assert server.sent == SIZE
 
     def test_temporary_error_when_nothing_more_comes(self, server: Server, tmp_path: Path) -> None:
-        server.breaks = [4_000] + [0] * 99
+        server.breaks = [4_000, 1_000] + [0] * 99
         with pytest.raises(TemporaryError, match="again"):
             fetch_checkpoint(server.url, tmp_path / "got")
-        assert server.ranges == [None] + ["bytes=4000-"] * 5  # two more attempts of this round, and a round for what was gained
+        assert server.ranges == [None, "bytes=4000-"] + ["bytes=5000-"] * 4  # the round that gained something, and another
+
+    def test_temporary_error_after_the_usual_attempts_when_the_server_always_begins_anew(self, server: Server, tmp_path: Path) -> None:
+        server.takes_ranges = False
+        server.breaks = [1_000, 2_000, 3_000, 4_000]
+        with pytest.raises(TemporaryError, match="again"):
+            fetch_checkpoint(server.url, tmp_path / "got")
+        assert len(server.ranges) == 3
 
     def test_part_is_kept_when_other_trouble_comes_between(self, server: Server, tmp_path: Path) -> None:
         server.breaks = [4_000, REFUSED]
@@ -200,11 +207,11 @@ class TestHttp:
         assert fetch_checkpoint(server.url, tmp_path / "got").read_bytes() == BODY
         assert server.ranges == [None, "bytes=4000-"]
 
-    def test_temporary_error_when_less_comes_than_the_server_says(self, server: Server, tmp_path: Path) -> None:
+    def test_download_is_not_taken_for_whole_when_less_comes_than_the_server_says(self, server: Server, tmp_path: Path) -> None:
         server.of_ranges["Content-Range"] = "bytes 4000-9999/10001"
         server.breaks = [4_000]
-        with pytest.raises(TemporaryError):
-            fetch_checkpoint(server.url, tmp_path / "got")
+        assert fetch_checkpoint(server.url, tmp_path / "got").read_bytes() == BODY
+        assert server.ranges == [None, "bytes=4000-", "bytes=10000-", None]
 
 
 class TestS3:
