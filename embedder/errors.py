@@ -23,6 +23,10 @@ class ConfigurationError(EmbedderError):
     """A wrong setting or input: another attempt would end the same way."""
 
 
+class ConnectionSettingsError(ConfigurationError):
+    """A setting of this machine that keeps connections from being made: certificates to trust, or a proxy."""
+
+
 class SourceError(ConfigurationError):
     """A tile is not what the grid or the inventory says."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, urlsplit
 
-from embedder.errors import ConfigurationError, NotFoundError, SourceError, TemporaryError, UsageError
+from embedder.errors import ConfigurationError, ConnectionSettingsError, NotFoundError, SourceError, TemporaryError, UsageError
 from embedder.grid import Tile
 from embedder.storage.base import os_errors_at
 from embedder.storage.folder import files_below
@@ -181,6 +181,7 @@ class BucketSource:
             attempts=1,  # `retrying` covers what boto3 does, and broken bodies too
             unsigned=True,
             endpoint=endpoint or AMAZON,
+            address=self._base,
             region=_region(host),
             silence_s=silence_s,
             max_pool_connections=32,
@@ -204,9 +205,11 @@ class BucketSource:
 
     def stat(self, key: str) -> TileFile:
         """The object's ETag and size."""
+        from embedder.storage.s3_client import look  # noqa: PLC0415 - a folder needs no boto3
+
         with self._errors(f"{self.location}/{key}"):
-            found = self.client.head_object(Bucket=self._bucket, Key=self._prefix + key)
-        return TileFile(etag=found["ETag"], size=found["ContentLength"])
+            found = look(self.client, self._bucket, self._prefix + key)
+        return TileFile(etag=found.etag, size=found.size)
 
     def read_range(self, key: str, file: TileFile, start: int, stop: int) -> bytes:
         """One conditional GET."""
@@ -235,7 +238,7 @@ class BucketSource:
         try:
             with s3_errors_at(where):
                 yield
-        except (NotFoundError, SourceError):
+        except (NotFoundError, SourceError, ConnectionSettingsError):
             raise
         except ConfigurationError as error:
             raise ConfigurationError(

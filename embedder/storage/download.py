@@ -1,7 +1,6 @@
 """Checkpoints from wherever they are to this machine: a path, an http(s) URL, or an object in S3."""
 
 import os
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from http import HTTPStatus
@@ -13,6 +12,7 @@ import tenacity
 import urllib3
 
 from embedder.errors import ConfigurationError, TemporaryError, WeightsError
+from embedder.storage import network
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes so far and, where it is known, their total."""
@@ -112,7 +112,9 @@ def _retrying() -> tenacity.Retrying:
 def _http_body(url: str) -> Iterator[tuple[Body, int | None]]:
     shown = without_secrets(url)
     try:
-        with _http_pool(url) as pool:
+        # follows redirects, and repeats nothing
+        retries = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=5)
+        with network.pool(url, timeout=TIMEOUT, retries=retries) as pool:
             reply = pool.request("GET", url, preload_content=False, headers={"Accept-Encoding": "identity"})
             try:
                 _check_status(reply.status, shown)
@@ -126,26 +128,20 @@ def _http_body(url: str) -> Iterator[tuple[Body, int | None]]:
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, urllib3.exceptions.ResponseError):
             raise WeightsError(f"{shown} is redirected without end; check the address") from error
+        if refusal := network.refusal(error, shown):
+            raise refusal from error
         if isinstance(reason, urllib3.exceptions.SSLError):
-            raise WeightsError(f"{shown} has no trusted certificate; check the address, or this machine's certificates") from error
+            raise WeightsError(f"{shown} does not speak https as it should; check the address") from error
         raise TemporaryError(
             f"{shown} could not be downloaded ({type(reason).__name__}); check the address and the network, and try again"
         ) from error
 
 
-def _http_pool(url: str) -> urllib3.PoolManager:
-    """Connections to where the URL points, through the environment's proxy: they follow redirects, and repeat nothing."""
-    parts = urlsplit(url)
-    retries = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=5)
-    proxy = urllib.request.getproxies().get(parts.scheme.lower())
-    if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
-        return urllib3.ProxyManager(proxy, timeout=TIMEOUT, retries=retries)
-    return urllib3.PoolManager(timeout=TIMEOUT, retries=retries)
-
-
 def _check_status(status: int, shown: str) -> None:
     if status == HTTPStatus.OK:
         return
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        raise ConfigurationError(f"{shown}: {network.PROXY_LOGIN}")
     if status in {401, 403, 404, 410}:
         raise WeightsError(f"{shown} answers {status}: no such file, or it is not public; check the address")
     if status in {408, 425, 429} or status >= HTTPStatus.INTERNAL_SERVER_ERROR:

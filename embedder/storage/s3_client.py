@@ -1,18 +1,26 @@
 """boto3's client for S3, as every reader and writer here has it."""
 
 import os
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies
 
 import boto3
 from botocore import UNSIGNED
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import Session
 
 from embedder.errors import ConfigurationError
-from embedder.storage.s3_errors import s3_errors_at
+from embedder.storage import network
+from embedder.storage.s3_errors import code_of, s3_errors_at
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+NO_FIRST_BYTE = "InvalidRange"
+"""Says of an empty object that it has none."""
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 60
 """Silence after which a reply is given up."""
@@ -24,12 +32,14 @@ def s3_client(
     unsigned: bool | None = False,
     endpoint: str | None = None,
     region: str | None = None,
+    address: str | None = None,
     silence_s: int | None = None,
     **settings: Any,  # noqa: ANN401 - botocore's
 ) -> "S3Client":
     """A client, unsigned where `unsigned` says so, or, with None, where there are no credentials. `settings` are botocore's `Config`.
 
-    Without `endpoint` and `region`, those of the environment. `attempts` are those of each request: 1 where the caller itself tries again.
+    Without `endpoint` and `region`, those of the environment. `address` is where requests go to if not to the endpoint itself, but to a
+    host of the bucket's own; a proxy is chosen for it. `attempts` are those of each request: 1 where the caller itself tries again.
     Raises ConfigurationError where the settings or the endpoint cannot be used.
     """
     silence_s = READ_TIMEOUT_S if silence_s is None else silence_s
@@ -40,11 +50,44 @@ def s3_client(
         **settings,
     )
     with s3_errors_at("AWS settings"):
-        session = boto3.Session(region_name=region or os.environ.get("AWS_REGION"))  # boto3 itself reads AWS_DEFAULT_REGION alone
+        core = Session()
+        if trusted := network.ca_file():
+            core.set_config_variable("ca_bundle", trusted)  # for the clients too that fetch credentials
+        # boto3 itself reads AWS_DEFAULT_REGION alone
+        session = boto3.Session(botocore_session=core, region_name=region or os.environ.get("AWS_REGION"))
         if unsigned or (unsigned is None and session.get_credentials() is None):
             config = config.merge(Config(signature_version=UNSIGNED))
         try:
-            return session.client("s3", endpoint_url=endpoint, config=config)
+            client = session.client("s3", endpoint_url=endpoint, config=config)
+            if not getproxies():
+                return client
+            proxies = network.proxy_addresses(address or client.meta.endpoint_url)
+            return session.client("s3", endpoint_url=endpoint, config=config.merge(Config(proxies=proxies)))
         except ValueError:  # its text may show what stands before an address's @
             advice = "give http(s)://host:port, and a region's name"
             raise ConfigurationError(f"AWS_ENDPOINT_URL_S3, AWS_REGION or the address given is not valid: {advice}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """An object without its content."""
+
+    size: int
+    """Bytes."""
+    etag: str
+    """With its quotes."""
+    metadata: dict[str, str]
+
+
+def look(client: "S3Client", bucket: str, key: str) -> Looked:
+    """What is at a key, by a GET of its first byte: where objects may be read, a HEAD may be refused."""
+    try:
+        found = client.get_object(Bucket=bucket, Key=key, Range="bytes=0-0")
+    except ClientError as error:
+        if code_of(error) != NO_FIRST_BYTE:
+            raise
+        found = client.get_object(Bucket=bucket, Key=key)
+    with closing(found["Body"]) as body, suppress(BotoCoreError):
+        body.read()  # so that the connection can be used again
+    size = int(found["ContentRange"].rpartition("/")[2]) if "ContentRange" in found else found["ContentLength"]
+    return Looked(size=size, etag=found["ETag"], metadata=found["Metadata"])

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from boto3.exceptions import RetriesExceededError
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -17,9 +16,10 @@ from botocore.exceptions import (
     NoCredentialsError,
     PartialCredentialsError,
 )
-from s3transfer.exceptions import S3ValidationError
+from s3transfer.exceptions import RetriesExceededError, S3ValidationError
 
 from embedder.errors import ConfigurationError, EmbedderError, NotFoundError, TemporaryError
+from embedder.storage import network
 
 NOT_FOUND = {"NoSuchKey", "404"}
 """404 is all that a HEAD can say."""
@@ -63,6 +63,7 @@ ROLE = "the role could not be assumed: check the service account's annotation an
 BUCKET = "there is no such bucket: check the name, or create it: `aws s3 mb s3://NAME`"
 ADVICE = {
     "403": ACCESS,
+    "407": network.PROXY_LOGIN,
     "AccessDenied": ACCESS,
     "AllAccessDisabled": ACCESS,
     "InvalidAccessKeyId": KEYS,
@@ -121,8 +122,8 @@ def _boto_error(error: BotoCoreError, place: str) -> EmbedderError:
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return ConfigurationError(f"{place}: {NO_CREDENTIALS}")
     said = _one_line(str(error))
-    if "CERTIFICATE_VERIFY_FAILED" in said:
-        return ConfigurationError(f"{place}: the server's certificate is not trusted: set AWS_CA_BUNDLE ({said})")
+    if refusal := network.refusal(error, place):
+        return refusal
     if isinstance(error, PASSING_ERRORS):
         return TemporaryError(f"{place}: {said}: check the network and the endpoint, or try again later")
     return ConfigurationError(f"{place}: {said}")

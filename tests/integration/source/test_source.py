@@ -4,7 +4,6 @@ import errno
 import os
 import tracemalloc
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from itertools import pairwise
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from embedder.errors import ConfigurationError, EmbedderError, SourceError, TemporaryError, UsageError
 from embedder.grid import Chip, Tile, Window, bounds_of, column_chips
-from embedder.source import blocks, tiles
+from embedder.source import blocks
 from embedder.source.blocks import DamagedBlockError
 from embedder.source.inventory import PUBLIC_SOURCE, BucketSource, Inventory, Source, list_tiles, open_source
 from embedder.source.strip import ChipRead, read_strip
@@ -175,17 +174,6 @@ def test_settings_that_cannot_be_used_end_with_78(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError, match=f"{name}|{value}"):
         open_source("s3://bucket")
-
-
-def test_gdal_trusts_what_boto3_trusts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_CA_BUNDLE", "/etc/own-ca.pem")
-
-    def trusted() -> object:
-        tiles.enter_gdal_env()
-        return rasterio.env.getenv()["GDAL_CURL_CA_BUNDLE"]
-
-    with ThreadPoolExecutor(1) as thread:
-        assert thread.submit(trusted).result() == "/etc/own-ca.pem"
 
 
 def test_an_address_with_a_password_is_refused_and_not_repeated() -> None:

@@ -4,12 +4,13 @@ import os
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from threading import Barrier
 
 import pytest
+from s3transfer.manager import TransferManager
 from tenacity import wait_none
 
 from embedder.errors import ConfigurationError, ConflictError, NotFoundError, TemporaryError
@@ -84,7 +85,8 @@ class TestReadAndWrite:
         path = faulty.local_path("weights/w.bin", tmp_path / "scratch")
         assert path == tmp_path / "scratch/w.bin"
         assert sha256(path.read_bytes()).digest() == sha256(data).digest()
-        assert proxy.count("GET") == 3
+        assert proxy.count("GET") == 4  # the first byte, and three parts
+        assert proxy.count("HEAD") == 0
 
 
 class TestConditions:
@@ -221,7 +223,14 @@ class TestFaultsOfGet:
     ) -> None:
         storage.put("k", b"data")
         assert isinstance(storage, s3_module.S3Storage)
-        monkeypatch.setattr(storage._client, "download_file", lambda _bucket, _key, path, **_: Path(path).write_bytes(b"dat"))
+
+        def download(_manager: object, _bucket: str, _key: str, path: str, **_: object) -> Future[None]:
+            Path(path).write_bytes(b"dat")
+            done: Future[None] = Future()
+            done.set_result(None)
+            return done
+
+        monkeypatch.setattr(TransferManager, "download", download)
         with pytest.raises(TemporaryError, match="3 bytes of 4"):
             storage.local_path("k", tmp_path)
 
@@ -281,8 +290,8 @@ class TestConfiguration:
             faulty.put("k", b"data")
         assert type(refused.value) is ConfigurationError
 
-    def test_access_is_blamed_when_a_head_is_refused(self, faulty: Storage, proxy: FaultyProxy, tmp_path: Path) -> None:
-        proxy.inject(Refusal(403, "AccessDenied"), method="HEAD", times=100)
+    def test_access_is_blamed_when_a_download_is_refused(self, faulty: Storage, proxy: FaultyProxy, tmp_path: Path) -> None:
+        proxy.inject(Refusal(403, "AccessDenied"), method="GET", times=100)
         with pytest.raises(ConfigurationError, match="access denied"):
             faulty.local_path("k", tmp_path)
 
