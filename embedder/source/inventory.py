@@ -5,13 +5,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, urlsplit
 
 from embedder.errors import ConfigurationError, ConnectionSettingsError, NotFoundError, SourceError, TemporaryError, UsageError
 from embedder.grid import Tile
-from embedder.storage.base import os_errors_at
+from embedder.storage.base import os_errors_at, path_of
 from embedder.storage.folder import files_below
 from embedder.storage.retries import retrying
 
@@ -132,7 +131,7 @@ class FolderSource:
     is_folder = True
 
     def __init__(self, location: str) -> None:
-        self._root = Path(location).expanduser().resolve()
+        self._root = path_of(location).resolve()
         self.location = str(self._root)
         if not self._root.is_dir():
             raise ConfigurationError(f"source {location} is not a folder: check --source")

@@ -13,6 +13,7 @@ import urllib3
 
 from embedder.errors import ConfigurationError, TemporaryError, WeightsError
 from embedder.storage import network
+from embedder.storage.base import path_of
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes so far and, where it is known, their total."""
@@ -37,7 +38,7 @@ def fetch_checkpoint(location: str, into: Path, progress: Progress | None = None
     """The file at `location`: its own path where it is on this machine, else a copy written to `into`."""
     opener = _opener(location)
     if opener is None:
-        path = Path(location).expanduser()
+        path = path_of(location)
         check_is_file(path)
         return path
 
@@ -53,7 +54,7 @@ def check_readable(location: str) -> None:
     """Raise as `fetch_checkpoint` would where there is nothing to fetch; the file itself is not read."""
     opener = _opener(location)
     if opener is None:
-        check_is_file(Path(location).expanduser())
+        check_is_file(path_of(location))
         return
 
     def look() -> None:
