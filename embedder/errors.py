@@ -35,6 +35,10 @@ class DeviceError(ConfigurationError):
     """The device that was asked for is not there, or cannot be used."""
 
 
+class ConnectionSettingsError(ConfigurationError):
+    """A setting of this machine that keeps connections from being made: certificates to trust, or a proxy."""
+
+
 class SourceError(ConfigurationError):
     """A tile is not what the grid or the inventory says."""
 

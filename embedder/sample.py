@@ -12,6 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+if __name__ == "__main__":
+    from embedder.machine import prepare
+
+    prepare()  # before rasterio is imported
+
 import click
 import numpy as np
 import rasterio

@@ -8,9 +8,11 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, settings
 
+from embedder.machine import forget_other_installs
 from tests.faults import FaultyProxy
 from tests.s3_server import NO_AWS, S3Server, aws_environment, running_s3
 
+forget_other_installs()  # before a test imports rasterio
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would the processes that tests start
 
 pytest.register_assert_rewrite("tests.commands", "tests.pictures", "tests.tiny_weights")

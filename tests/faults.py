@@ -1,5 +1,7 @@
 """An HTTP proxy that breaks the replies it is told to break, and remembers what it served."""
 
+import ssl
+import sys
 import threading
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -79,7 +81,8 @@ class _Order:
 class FaultyProxy:
     """A proxy at `url` in front of `upstream` (http://host:port), while its context lasts."""
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, tls: ssl.SSLContext | None = None) -> None:
+        """With `tls` it speaks https."""
         self.served: list[Served] = []
         """Every request that got a reply, in the order of the replies."""
         self.stopping = threading.Event()
@@ -87,7 +90,9 @@ class FaultyProxy:
         self._orders: list[_Order] = []
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
 
     def inject(self, fault: Fault | Flipped | Refusal, *, method: str = "GET", path: str = "", times: int = 1) -> None:
         """Break the next `times` requests of this method whose path contains `path`; orders apply in the order given."""
@@ -119,6 +124,11 @@ class FaultyProxy:
 class _Server(ThreadingHTTPServer):
     request_queue_size = 128
     """Connections that may wait: as many as threads may open at once."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that did not trust the certificate."""
+        if not isinstance(sys.exception(), ssl.SSLError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(BaseHTTPRequestHandler):

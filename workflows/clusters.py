@@ -19,6 +19,7 @@ from requests.adapters import HTTPAdapter
 
 from embedder.console.progress import Progress
 from embedder.errors import ConfigurationError, TemporaryError
+from embedder.storage import network
 
 DEFAULT_NAMESPACE = "argo"
 """Where docs/eks.md installs everything."""
@@ -153,9 +154,11 @@ class ArgoServer(Cluster):
         self._session = requests.Session()
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=RETRIES))
-        self._verify = os.environ.get("ARGO_INSECURE_SKIP_VERIFY") != "true"
-        if not self._verify and self._url.startswith("https://"):
+        skips = os.environ.get("ARGO_INSECURE_SKIP_VERIFY") == "true"
+        if skips and self._url.startswith("https://"):
             _say_unverified(f"ARGO_INSECURE_SKIP_VERIFY: the certificate of {self.name} is not checked")
+        self._verify = not skips and (network.ca_file() or True)
+        self._proxies = network.proxy_addresses(self._url)
         if token := os.environ.get("ARGO_TOKEN", "").strip():
             self._session.auth = partial(_authorized, token if " " in token else f"Bearer {token}")
 
@@ -181,13 +184,19 @@ class ArgoServer(Cluster):
 
     def _ask(self, method: str, path: str, body: Object | None = None) -> Object:
         try:
-            reply = self._session.request(method, f"{self._url}/api/v1/{path}", json=body, timeout=TIMEOUT_S, verify=self._verify)
+            reply = self._session.request(
+                method, f"{self._url}/api/v1/{path}", json=body, timeout=TIMEOUT_S, verify=self._verify, proxies=self._proxies
+            )
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
             raise ConfigurationError("ARGO_SERVER is not an address: write https://host:port") from error
         except requests.exceptions.SSLError as error:
+            if refusal := network.refusal(error, self.name):
+                raise refusal from error
             advice = "set REQUESTS_CA_BUNDLE, write http:// in ARGO_SERVER, or set ARGO_INSECURE_SKIP_VERIFY=true"
             raise ConfigurationError(f"{self.name} has no trusted certificate, or speaks plain http: {advice}") from error
         except requests.RequestException as error:
+            if refusal := network.refusal(error, self.name):
+                raise refusal from error
             raise TemporaryError(f"{self.name} does not answer: check ARGO_SERVER, and that it is forwarded or exposed") from error
         try:
             if not reply.ok:
@@ -207,6 +216,7 @@ class KubernetesApi(Cluster):
         from kubernetes import client, config  # noqa: PLC0415 - a second, which an Argo server does not need
 
         settings, login = client.Configuration(), "the kubeconfig's user"
+        settings.proxy = None  # what is set below is a kubeconfig's own, which goes before the environment's
         try:
             if POD_NAMESPACE.exists() and not os.environ.get("KUBECONFIG"):
                 config.load_incluster_config(client_configuration=settings)
@@ -225,6 +235,9 @@ class KubernetesApi(Cluster):
         if not settings.verify_ssl:
             _say_unverified(f"insecure-skip-tls-verify of the kubeconfig: the certificate of {self.name} is not checked")
         settings.retries = RETRIES
+        settings.ssl_ca_cert = settings.ssl_ca_cert or network.ca_file()
+        if not settings.proxy and (proxy := network.proxy_for(settings.host)):
+            settings.proxy, settings.proxy_headers, settings.no_proxy = proxy.url, proxy.headers, None
         api = client.ApiClient(settings)
         self._api_exception = client.ApiException
         self._objects = client.CustomObjectsApi(api)
@@ -286,6 +299,8 @@ class KubernetesApi(Cluster):
                 raise ConfigurationError(_login_failed(self.name, said)) from error
             _raise_refused(self, error.status or 0, error.body or error.reason or "")
         except urllib3.exceptions.HTTPError as error:
+            if refusal := network.refusal(error, self.name):
+                raise refusal from error
             reason = getattr(error, "reason", None) or error
             raise TemporaryError(f"{self.name} does not answer ({type(reason).__name__}): check KUBECONFIG and the network") from error
 

@@ -9,6 +9,10 @@ from typing import Any
 sys.path.append(str(Path(__file__).parents[1]))  # a script sees its own folder alone
 
 try:
+    from embedder.machine import prepare
+
+    if __name__ == "__main__":
+        prepare()
     from embedder.console.signals import exit_on_signals, say_when_stopped
 
     if __name__ == "__main__":

@@ -5,14 +5,21 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, urlsplit
 
-from embedder.errors import ConfigurationError, NoS3Error, NotFoundError, SourceError, TemporaryError, UsageError
+from embedder.errors import (
+    ConfigurationError,
+    ConnectionSettingsError,
+    NoS3Error,
+    NotFoundError,
+    SourceError,
+    TemporaryError,
+    UsageError,
+)
 from embedder.grid import Tile
 from embedder.storage import retries
-from embedder.storage.base import os_errors_at
+from embedder.storage.base import os_errors_at, path_of
 from embedder.storage.folder import files_below
 
 if TYPE_CHECKING:
@@ -132,7 +139,7 @@ class FolderSource:
     is_folder = True
 
     def __init__(self, location: str) -> None:
-        self._root = Path(location).expanduser().resolve()
+        self._root = path_of(location).resolve()
         self.location = str(self._root)
         if not self._root.is_dir():
             raise ConfigurationError(f"source {location} is not a folder: check --source")
@@ -181,6 +188,7 @@ class BucketSource:
             attempts=1,  # `retries.SOURCE` covers what boto3 does, and broken bodies too
             unsigned=True,
             endpoint=endpoint or AMAZON,
+            address=self._base,
             region=_region(host),
             silence_s=silence_s,
             max_pool_connections=32,
@@ -205,9 +213,11 @@ class BucketSource:
 
     def stat(self, key: str) -> TileFile:
         """The object's ETag and size."""
+        from embedder.storage.s3_client import look  # noqa: PLC0415 - a folder needs no boto3
+
         with self._errors(f"{self.location}/{key}"):
-            found = self.client.head_object(Bucket=self._bucket, Key=self._prefix + key)
-        return TileFile(etag=found["ETag"], size=found["ContentLength"])
+            found = look(self.client, self._bucket, self._prefix + key)
+        return TileFile(etag=found.etag, size=found.size)
 
     def read_range(self, key: str, file: TileFile, start: int, stop: int) -> bytes:
         """One conditional GET."""
@@ -236,7 +246,7 @@ class BucketSource:
         try:
             with s3_errors_at(where):
                 yield
-        except (NotFoundError, SourceError):
+        except (NotFoundError, SourceError, ConnectionSettingsError):
             raise
         except NoS3Error as error:
             raise NoS3Error(f"source {error}") from error

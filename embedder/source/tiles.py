@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import sys
 import threading
 from contextlib import suppress
@@ -18,7 +19,7 @@ from embedder.grid import BLOCK_PIXELS, NORTH, TILE_PIXELS, WEST, Tile, Window
 from embedder.recipes import BANDS
 from embedder.source.blocks import LAYOUT, Block, DamagedBlockError, blocks_of, contiguous, index_blocks, inflate, layout_of
 from embedder.source.inventory import Source, TileFile, check_unchanged
-from embedder.storage import retries
+from embedder.storage import network, retries
 
 HEADER_BYTES = 32_768
 """Of the first request for a tile: enough for its header and the table of its blocks."""
@@ -36,16 +37,12 @@ GDAL_OPTIONS: dict[str, str | int] = {
 }
 """For remote COGs: few requests, whole ranges, and no wait without an end."""
 
+HEAD_REFUSED = re.compile(r"HTTP response code: (401|403|501)")
+"""Of a HEAD, which GDAL begins with, or of a GET, which is then refused once more."""
 READING_NICENESS = 19
 """Of the reading threads: the encoder comes first, and where it waits for pixels, they have the machine."""
 
 _thread = threading.local()
-
-
-def gdal_options() -> dict[str, str | int]:
-    """GDAL_OPTIONS, with what boto3 trusts."""
-    bundle = os.environ.get("AWS_CA_BUNDLE")
-    return GDAL_OPTIONS | ({"GDAL_CURL_CA_BUNDLE": bundle} if bundle else {})
 
 
 def enter_gdal_env() -> None:
@@ -54,7 +51,7 @@ def enter_gdal_env() -> None:
         # On a CPU the encoder's threads wait for each other: one that reading keeps from its core delays all.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), READING_NICENESS)
     _keep_freed_memory()
-    _thread.env = rasterio.Env(**gdal_options())
+    _thread.env = rasterio.Env(**GDAL_OPTIONS)
     _thread.env.__enter__()
 
 
@@ -65,6 +62,18 @@ def _keep_freed_memory() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(m_mmap_threshold, 32 << 20)
         libc.mallopt(m_trim_threshold, 256 << 20)
+
+
+def open_dataset(path: str, **options: str | int) -> DatasetReader:
+    """GDAL's view of the file at a path, through this machine's proxy."""
+    with rasterio.Env(**options, **network.gdal_options(path)):
+        try:
+            return rasterio.open(path)
+        except rasterio.errors.RasterioError as error:
+            if not HEAD_REFUSED.search(str(error)):
+                raise
+        with rasterio.Env(CPL_VSIL_CURL_USE_HEAD="NO"):  # not from the beginning: GDAL then begins to fetch the whole file
+            return rasterio.open(path)
 
 
 class TileReader:
@@ -132,8 +141,7 @@ class TileReader:
             check_unchanged(self._source, self._key, self._file)
         etag = self._file.etag.replace('"', r"\"")
         try:
-            with rasterio.Env(GDAL_HTTP_HEADERS=f'"If-Match: {etag}"'):
-                return rasterio.open(self._source.gdal_path(self._key))
+            return open_dataset(self._source.gdal_path(self._key), GDAL_HTTP_HEADERS=f'"If-Match: {etag}"')
         except rasterio.errors.RasterioError as error:
             raise self._gdal_error(error) from error
 
@@ -157,13 +165,15 @@ class TileReader:
                     "it is not a WorldCover S2RGBNIR tile of this grid"
                 )
 
-    def _gdal_error(self, error: BaseException) -> DamagedBlockError | TemporaryError:
+    def _gdal_error(self, error: BaseException) -> Exception:
         """GDAL hardly tells trouble on the way from a damaged file: ask for the tile, and then its first bytes, in a way that does."""
         check_unchanged(self._source, self._key, self._file)
         self._source.read_range(self._key, self._file, 0, HEADER_BYTES)
         while error.__cause__ or error.__context__:  # GDAL's own reason stands at the end
             error = error.__cause__ or error.__context__ or error
         reason = _one_line(error)
+        if refusal := network.refusal(error, self._name):
+            return refusal
         if any(sign in reason for sign in ("HTTP", "CURL", "connect", "timed out")):
             return TemporaryError(f"{self._name}: {reason}: try again later")
         return DamagedBlockError(reason)

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from embedder.errors import UsageError
-from embedder.storage.base import ANY, Listed, Storage, Stored, check_key
+from embedder.storage.base import ANY, Listed, Storage, Stored, check_key, path_of
 from embedder.storage.folder import FolderStorage
 
 __all__ = ["ANY", "Listed", "Storage", "Stored", "open_storage"]
@@ -26,7 +26,7 @@ def open_storage(url: str) -> Storage:
         raise UsageError(f"cannot store at a {scheme}:// address: give s3://bucket/prefix or a folder")
     if not url.strip():
         raise UsageError("the place to store at is empty: give s3://bucket/prefix or a folder")
-    return FolderStorage(Path(url).expanduser().absolute())
+    return FolderStorage(path_of(url).absolute())
 
 
 def _open_s3(place: str) -> Storage:

@@ -82,6 +82,14 @@ def check_key(key: str) -> str:
     return key
 
 
+def path_of(text: str) -> Path:
+    """A path as a person writes it: ~ is their home folder. ConfigurationError for a user, or the name of one, without."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ConfigurationError(f"{text}: there is no home folder that ~ could stand for: write the path in full") from error
+
+
 def open_stream(data: bytes | Path) -> BytesIO | BufferedReader:
     """What `put` is given, as a stream from its beginning."""
     return data.open("rb") if isinstance(data, Path) else BytesIO(data)

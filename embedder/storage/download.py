@@ -6,7 +6,6 @@ for S3 with Range and If-Match. RFC 9110, 13.1.5 and 14: a weak ETag doesn't tel
 
 import os
 import re
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,8 @@ import tenacity
 import urllib3
 
 from embedder.errors import ConfigurationError, NoCheckpointError, TemporaryError, WeightsError
-from embedder.storage import retries
+from embedder.storage import network, retries
+from embedder.storage.base import path_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
@@ -72,7 +72,7 @@ def fetch_checkpoint(location: str, into: Path, progress: Progress | None = None
     """The file at `location`: its own path where it is on this machine, else a copy written to `into`."""
     opener = _opener(location)
     if opener is None:
-        path = Path(location).expanduser()
+        path = path_of(location)
         check_is_file(path)
         return path
     kept, reached = Part(), 0
@@ -107,7 +107,7 @@ def check_readable(location: str) -> None:
     """Raise as `fetch_checkpoint` would where there is nothing to fetch; the file itself is not read."""
     opener = _opener(location)
     if opener is None:
-        check_is_file(Path(location).expanduser())
+        check_is_file(path_of(location))
         return
 
     def probe() -> None:
@@ -164,7 +164,9 @@ def _http_body(url: str, kept: Part) -> Iterator[Reply]:
     if kept.etag:
         headers |= {"Range": f"bytes={kept.size}-", "If-Range": kept.etag}
     try:
-        with _http_pool(url) as pool:
+        # follows redirects, and repeats nothing
+        once = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=5)
+        with network.pool(url, timeout=TIMEOUT, retries=once) as pool:
             reply = pool.request("GET", url, preload_content=False, headers=headers)
             try:
                 etag = reply.headers.get("ETag")
@@ -185,26 +187,20 @@ def _http_body(url: str, kept: Part) -> Iterator[Reply]:
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, urllib3.exceptions.ResponseError):
             raise WeightsError(f"{shown} is redirected without end; check the address") from error
+        if refusal := network.refusal(error, shown):
+            raise refusal from error
         if isinstance(reason, urllib3.exceptions.SSLError):
-            raise WeightsError(f"{shown} has no trusted certificate; check the address, or this machine's certificates") from error
+            raise WeightsError(f"{shown} does not speak https as it should; check the address") from error
         raise TemporaryError(
             f"{shown} could not be downloaded ({type(reason).__name__}); check the address and the network, and try again"
         ) from error
 
 
-def _http_pool(url: str) -> urllib3.PoolManager:
-    """Connections to where the URL points, through the environment's proxy: they follow redirects, and repeat nothing."""
-    parts = urlsplit(url)
-    retries = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=5)
-    proxy = urllib.request.getproxies().get(parts.scheme.lower())
-    if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
-        return urllib3.ProxyManager(proxy, timeout=TIMEOUT, retries=retries)
-    return urllib3.PoolManager(timeout=TIMEOUT, retries=retries)
-
-
 def _check_status(status: int, shown: str) -> None:
     if status == HTTPStatus.OK:
         return
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        raise ConfigurationError(f"{shown}: {network.PROXY_LOGIN}")
     if status in {401, 403, 404, 410}:
         raise NoCheckpointError(f"{shown} answers {status}: no such file, or it is not public; check the address")
     if status in {408, 425, 429} or status >= HTTPStatus.INTERNAL_SERVER_ERROR:

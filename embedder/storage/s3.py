@@ -10,11 +10,14 @@ from uuid import uuid4
 
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError, FlexibleChecksumError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+from s3transfer.futures import TransferFuture
+from s3transfer.manager import TransferManager
+from s3transfer.subscribers import BaseSubscriber
 
 from embedder.errors import ConfigurationError, ConflictError, TemporaryError
 from embedder.storage import retries
 from embedder.storage.base import ANY, Listed, Storage, Stored, check_key, open_stream, os_errors_at
-from embedder.storage.s3_client import s3_client
+from embedder.storage.s3_client import Looked, look, s3_client
 from embedder.storage.s3_errors import NOT_FOUND, REFUSED_FOR_NOW, code_of, s3_errors_at
 
 if TYPE_CHECKING:
@@ -89,12 +92,12 @@ class S3Storage(Storage):
     def _version_of_write(self, request: "PutObjectRequestTypeDef") -> str | None:
         """The object's version if it is what this request put, in an attempt whose reply was lost; None if it is not."""
         try:
-            found = self._client.head_object(Bucket=self.bucket, Key=request["Key"])
+            found = look(self._client, self.bucket, request["Key"])
         except ClientError as error:
             if code_of(error) in NOT_FOUND:
                 return None
             raise
-        return _unquoted(found["ETag"]) if found["Metadata"].get(WRITE_ID) == request.get("Metadata", {}).get(WRITE_ID) else None
+        return _unquoted(found.etag) if found.metadata.get(WRITE_ID) == request.get("Metadata", {}).get(WRITE_ID) else None
 
     def local_path(self, key: str, scratch: Path) -> Path:
         """A download, in parallel parts of one and the same version, to a file named like the key's last part."""
@@ -104,11 +107,12 @@ class S3Storage(Storage):
         )
         with os_errors_at(str(path)), s3_errors_at(self.where(key)):
             scratch.mkdir(parents=True, exist_ok=True)
-            size = self._client.head_object(Bucket=self.bucket, Key=s3_key)["ContentLength"]
-            self._client.download_file(self.bucket, s3_key, str(path), Config=parts)
+            known = look(self._client, self.bucket, s3_key)
+            with TransferManager(self._client, parts) as manager:
+                manager.download(self.bucket, s3_key, str(path), subscribers=[_Known(known)]).result()
             found = path.stat().st_size
-        if found != size:
-            raise TemporaryError(f"{self.where(key)} was downloaded as {found} bytes of {size}: try again")
+        if found != known.size:
+            raise TemporaryError(f"{self.where(key)} was downloaded as {found} bytes of {known.size}: try again")
         return path
 
     def check_writable(self) -> None:
@@ -126,6 +130,18 @@ class S3Storage(Storage):
 
     def _key(self, key: str) -> str:
         return self._root + check_key(key)
+
+
+class _Known(BaseSubscriber):
+    """Spares a download the HEAD that it would begin with."""
+
+    def __init__(self, known: Looked) -> None:
+        self._known = known
+
+    def on_queued(self, future: TransferFuture, **_: object) -> None:
+        """Say what there is, before anything is asked."""
+        future.meta.provide_transfer_size(self._known.size)
+        future.meta.provide_object_etag(self._known.etag)
 
 
 def _refused_for_now(error: BaseException) -> bool:

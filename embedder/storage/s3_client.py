@@ -2,20 +2,28 @@
 
 import os
 import re
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies
 
 import boto3
 from botocore import UNSIGNED
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import Session
 
 from embedder.errors import ConfigurationError, NoS3Error
-from embedder.storage.s3_errors import PASSING_STATUSES, s3_errors_at
+from embedder.storage import network
+from embedder.storage.s3_errors import PASSING_STATUSES, code_of, s3_errors_at
 
 if TYPE_CHECKING:
     from botocore.model import OperationModel
     from mypy_boto3_s3 import S3Client
 
+NO_FIRST_BYTE = "InvalidRange"
+"""Says of an empty object that it has none."""
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 60
 """Silence after which a reply is given up."""
@@ -33,12 +41,14 @@ def s3_client(
     unsigned: bool | None = False,
     endpoint: str | None = None,
     region: str | None = None,
+    address: str | None = None,
     silence_s: int | None = None,
     **settings: Any,  # noqa: ANN401 - botocore's
 ) -> "S3Client":
     """A client, unsigned where `unsigned` says so, or, with None, where there are no credentials. `settings` are botocore's `Config`.
 
-    Without `endpoint` and `region`, those of the environment. `attempts` are those of each request: 1 where the caller itself tries again.
+    Without `endpoint` and `region`, those of the environment. `address` is where requests go to if not to the endpoint itself, but to a
+    host of the bucket's own; a proxy is chosen for it. `attempts` are those of each request: 1 where the caller itself tries again.
     Raises ConfigurationError where the settings or the endpoint cannot be used.
     """
     silence_s = READ_TIMEOUT_S if silence_s is None else silence_s
@@ -49,17 +59,49 @@ def s3_client(
         **settings,
     )
     with s3_errors_at("AWS settings"):
-        session = boto3.Session(region_name=region or os.environ.get("AWS_REGION"))  # boto3 itself reads AWS_DEFAULT_REGION alone
+        core = Session()
+        if trusted := network.ca_file():
+            core.set_config_variable("ca_bundle", trusted)  # for the clients too that fetch credentials
+        # boto3 itself reads AWS_DEFAULT_REGION alone
+        session = boto3.Session(botocore_session=core, region_name=region or os.environ.get("AWS_REGION"))
         if unsigned or (unsigned is None and session.get_credentials() is None):
             config = config.merge(Config(signature_version=UNSIGNED))
         try:
             client = session.client("s3", endpoint_url=endpoint, config=config)
+            if getproxies():
+                proxies = network.proxy_addresses(address or client.meta.endpoint_url)
+                client = session.client("s3", endpoint_url=endpoint, config=config.merge(Config(proxies=proxies)))
         except ValueError:  # its text may show what stands before an address's @
             advice = "give http(s)://host:port, and a region's name"
             raise ConfigurationError(f"AWS_ENDPOINT_URL_S3, AWS_REGION or the address given is not valid: {advice}") from None
     # By this name it comes before botocore's own handlers, which make a web page a status 500, and follow redirects without end.
     client.meta.events.register("before-parse.*.*", partial(_check_is_s3s, endpoint=client.meta.endpoint_url))
     return client
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """An object without its content."""
+
+    size: int
+    """Bytes."""
+    etag: str
+    """With its quotes."""
+    metadata: dict[str, str]
+
+
+def look(client: "S3Client", bucket: str, key: str) -> Looked:
+    """What is at a key, by a GET of its first byte: where objects may be read, a HEAD may be refused."""
+    try:
+        found = client.get_object(Bucket=bucket, Key=key, Range="bytes=0-0")
+    except ClientError as error:
+        if code_of(error) != NO_FIRST_BYTE:
+            raise
+        found = client.get_object(Bucket=bucket, Key=key)
+    with closing(found["Body"]) as body, suppress(BotoCoreError):
+        body.read()  # so that the connection can be used again
+    size = int(found["ContentRange"].rpartition("/")[2]) if "ContentRange" in found else found["ContentLength"]
+    return Looked(size=size, etag=found["ETag"], metadata=found["Metadata"])
 
 
 def _check_is_s3s(endpoint: str, response_dict: dict[str, Any], operation_model: "OperationModel", **_: object) -> None:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from boto3.exceptions import RetriesExceededError
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -19,7 +18,7 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
-from s3transfer.exceptions import S3ValidationError
+from s3transfer.exceptions import RetriesExceededError, S3ValidationError
 
 from embedder.errors import (
     AccessDeniedError,
@@ -30,6 +29,7 @@ from embedder.errors import (
     NotFoundError,
     TemporaryError,
 )
+from embedder.storage import network
 
 NOT_FOUND = {"NoSuchKey", "404"}
 """404 is all that a HEAD can say."""
@@ -75,6 +75,7 @@ ROLE = "the role could not be assumed: check the service account's annotation an
 BUCKET = "there is no such bucket: check the name, or create it: `aws s3 mb s3://NAME`"
 ADVICE = {
     "403": ACCESS,
+    "407": network.PROXY_LOGIN,
     "AccessDenied": ACCESS,
     "AllAccessDisabled": ACCESS,
     "InvalidAccessKeyId": KEYS,
@@ -139,8 +140,8 @@ def _boto_error(error: BotoCoreError, place: str) -> EmbedderError:
     said = _one_line(str(error))
     if isinstance(error, SSOError | TokenRetrievalError):
         return ConfigurationError(f"{place}: {LOGIN} ({said})")
-    if "CERTIFICATE_VERIFY_FAILED" in said:
-        return ConfigurationError(f"{place}: the server's certificate is not trusted: set AWS_CA_BUNDLE ({said})")
+    if refusal := network.refusal(error, place):
+        return refusal
     if isinstance(error, PASSING_ERRORS):
         return TemporaryError(f"{place}: {said}: check the network and the endpoint, or try again later")
     return ConfigurationError(f"{place}: {said}")

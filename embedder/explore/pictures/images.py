@@ -12,7 +12,8 @@ from rasterio.windows import Window as RasterWindow
 from embedder.errors import NotFoundError, TemporaryError
 from embedder.grid import Chip, Tile, tile_windows
 from embedder.source.inventory import Inventory, Source
-from embedder.source.tiles import gdal_options
+from embedder.source.tiles import GDAL_OPTIONS, open_dataset
+from embedder.storage import network
 
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)  # a picture has no place, and need have none
 
@@ -81,20 +82,23 @@ class TilePictures:
         if not parts:
             return None
         image: Image = np.full((3, height, WIDTH), 255, np.uint8)
-        options = gdal_options() | {"GDAL_HTTP_CONNECTTIMEOUT": str(SILENCE_S), "GDAL_HTTP_LOW_SPEED_TIME": str(SILENCE_S)}
+        options = GDAL_OPTIONS | {"GDAL_HTTP_CONNECTTIMEOUT": str(SILENCE_S), "GDAL_HTTP_LOW_SPEED_TIME": str(SILENCE_S)}
         for tile, window in parts.items():
             x, y = tile.window.x + window.x - chip.window.x, tile.window.y + window.y - chip.window.y
             left, right = (round(edge * WIDTH / chip.pixels) for edge in (x, x + window.width))
             top, bottom = (round(edge * height / chip.pixels) for edge in (y, y + window.height))
             if right > left and bottom > top:
                 try:
-                    with rasterio.Env(**options), rasterio.open(self._source.gdal_path(tile.key(year))) as dataset:
+                    path = self._source.gdal_path(tile.key(year))
+                    with rasterio.Env(**options), open_dataset(path) as dataset:
                         pixels = dataset.read(
                             [1, 2, 3],
                             window=RasterWindow(window.x, window.y, window.width, window.height),
                             out_shape=(3, bottom - top, right - left),
                         )
                 except RasterioError as error:
+                    if refusal := network.refusal(error, f"tile {tile.name}"):
+                        raise refusal from error
                     kind = NotFoundError if self._source.is_folder else TemporaryError  # a file stays what it is
                     raise kind(f"tile {tile.name} can't be read from {self._source.location}") from error
                 image[:, top:bottom, left:right] = _shown(pixels)

@@ -61,7 +61,7 @@ class Pictures:
                     return Picture(jpeg=found[year], origin=origin)
                 except EmbedderError as error:
                     errors.append(error)
-        is_final = all(isinstance(error, NotFoundError) for error in errors)
+        is_final = not any(isinstance(error, TemporaryError) for error in errors)
         sentence = f"no picture of chip {chip.id} in {year}: {', and '.join(map(str, errors))}"
         raise NotFoundError(sentence) if is_final else TemporaryError(sentence)
 

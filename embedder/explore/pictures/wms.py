@@ -1,7 +1,6 @@
 """Pictures from a WMS: one host, the configured one, and short waits."""
 
 import math
-import urllib.request
 from http import HTTPStatus
 from urllib.parse import urlencode, urlsplit
 
@@ -10,6 +9,7 @@ import urllib3
 from embedder.errors import TemporaryError, UsageError
 from embedder.explore.pictures.images import WIDTH, decode, encode, height_of
 from embedder.grid import Chip
+from embedder.storage import network
 
 URL = "https://services.terrascope.be/wms/v2"
 """Of ESA WorldCover's own service."""
@@ -33,13 +33,15 @@ class Wms:
         if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
             raise UsageError("the WMS's address is none: give http(s)://host/path without a user or a password, or none")
         self._url, self._layer = url, layer
-        self._pool = _pool(parts.scheme, parts.hostname)
+        self._pool = network.pool(url, timeout=TIMEOUT, maxsize=CONNECTIONS)
 
     def picture(self, chip: Chip, year: int) -> bytes | None:
         """A JPEG of the chip's box; None where the WMS shows nothing there. TemporaryError where it does not answer with a picture."""
         try:
             data = self._request(chip, year)
-        except (urllib3.exceptions.HTTPError, OSError):
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            if refusal := network.refusal(error, "the WMS"):
+                raise refusal from error
             data = None
         if data is None:
             raise TemporaryError("the WMS does not answer")
@@ -76,11 +78,3 @@ def mercator_box(chip: Chip) -> tuple[float, float, float, float]:
     west, east = (EARTH_RADIUS_M * math.radians(value) for value in (bounds.west, bounds.east))
     south, north = (EARTH_RADIUS_M * math.asinh(math.tan(math.radians(value))) for value in (bounds.south, bounds.north))
     return west, south, east, north
-
-
-def _pool(scheme: str, host: str) -> urllib3.PoolManager:
-    """Connections, through the environment's proxy where there is one."""
-    proxy = urllib.request.getproxies().get(scheme)
-    if proxy and not urllib.request.proxy_bypass(host):
-        return urllib3.ProxyManager(proxy, timeout=TIMEOUT, maxsize=CONNECTIONS)
-    return urllib3.PoolManager(timeout=TIMEOUT, maxsize=CONNECTIONS)

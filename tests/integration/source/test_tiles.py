@@ -1,7 +1,6 @@
 """Tiles that arrive damaged, change or have another form, from a server that fails in every way it can."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import rasterio.merge
 
 from embedder.errors import ConfigurationError, EmbedderError, SourceError, TemporaryError
 from embedder.grid import Tile, Window
-from embedder.source import tiles
 from embedder.source.inventory import Source, list_tiles, open_source
 from embedder.source.strip import ChipRead, read_strip
 from tests.faults import Fault, FaultyProxy, Flipped, Refusal
@@ -21,20 +19,6 @@ from tests.s3_server import S3Server
 from tests.tiles import write_tile
 
 pytestmark = pytest.mark.usefixtures("_short_waits")
-
-
-def test_gdal_trusts_what_boto3_trusts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_CA_BUNDLE", "/etc/own-ca.pem")
-
-    def trusted() -> object:
-        tiles.enter_gdal_env()
-        return rasterio.env.getenv()["GDAL_CURL_CA_BUNDLE"]
-
-    with ThreadPoolExecutor(1) as thread:
-        assert thread.submit(trusted).result() == "/etc/own-ca.pem"
-
-
-# Trouble that passes, and trouble that stays
 
 
 @pytest.mark.parametrize("byte", [0, 3])

@@ -2,12 +2,13 @@
 
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from threading import Barrier
 
 import pytest
+from s3transfer.manager import TransferManager
 
 from embedder.errors import ConflictError, NotFoundError, TemporaryError
 from embedder.storage import ANY, Storage, open_storage, retries, s3_client
@@ -66,7 +67,8 @@ class TestReadAndWrite:
         path = faulty.local_path("weights/w.bin", tmp_path / "scratch")
         assert path == tmp_path / "scratch/w.bin"
         assert sha256(path.read_bytes()).digest() == sha256(data).digest()
-        assert proxy.count("GET") == 3
+        assert proxy.count("GET") == 4  # the first byte, and three parts
+        assert proxy.count("HEAD") == 0
 
 
 class TestConditions:
@@ -203,6 +205,13 @@ class TestFaultsOfGet:
     ) -> None:
         storage.put("k", b"data")
         assert isinstance(storage, s3_module.S3Storage)
-        monkeypatch.setattr(storage._client, "download_file", lambda _bucket, _key, path, **_: Path(path).write_bytes(b"dat"))
+
+        def download(_manager: object, _bucket: str, _key: str, path: str, **_: object) -> Future[None]:
+            Path(path).write_bytes(b"dat")
+            done: Future[None] = Future()
+            done.set_result(None)
+            return done
+
+        monkeypatch.setattr(TransferManager, "download", download)
         with pytest.raises(TemporaryError, match="3 bytes of 4"):
             storage.local_path("k", tmp_path)

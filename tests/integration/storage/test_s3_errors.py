@@ -67,8 +67,8 @@ class TestConfiguration:
             faulty.put("k", b"data")
         assert type(refused.value) is ConfigurationError
 
-    def test_access_is_blamed_when_a_head_is_refused(self, faulty: Storage, proxy: FaultyProxy, tmp_path: Path) -> None:
-        proxy.inject(Refusal(403, "AccessDenied"), method="HEAD", times=100)
+    def test_access_is_blamed_when_a_download_is_refused(self, faulty: Storage, proxy: FaultyProxy, tmp_path: Path) -> None:
+        proxy.inject(Refusal(403, "AccessDenied"), method="GET", times=100)
         with pytest.raises(ConfigurationError, match="access denied"):
             faulty.local_path("k", tmp_path)
 

@@ -1,0 +1,22 @@
+"""What a command does not take from the machine that it runs on. Imports nothing, as it comes before everything else."""
+
+import os
+import sys
+
+FOREIGN = ("CPL_", "GDAL_", "GTIFF_", "OGR_", "OSR_", "PROJ_", "VSI")
+"""How the names of GDAL's and PROJ's settings begin: those of a PostGIS, QGIS or conda lead ours to another release's data and drivers."""
+
+
+def prepare() -> None:
+    """End the process with 78 on a system that can't run it, and forget other programs' settings of GDAL and PROJ."""
+    if os.name == "nt":
+        sys.stderr.write("error: this does not run on Windows itself: run it in WSL, as README.md says\n")
+        sys.exit(78)
+    forget_other_installs()
+
+
+def forget_other_installs() -> None:
+    """Drop GDAL's and PROJ's settings from this process's environment, before rasterio is imported, which brings its own data."""
+    for name in [name for name in os.environ if name.startswith(FOREIGN)]:
+        del os.environ[name]
+    os.environ["GDAL_CONFIG_FILE"] = os.devnull  # or GDAL reads ~/.gdal/gdalrc
