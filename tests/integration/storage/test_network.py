@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from embedder.errors import ConfigurationError, TemporaryError
+from embedder.errors import ConfigurationError, EmbedderError, TemporaryError
 from embedder.explore.pictures.images import TilePictures, encode
 from embedder.explore.pictures.wms import Wms
 from embedder.grid import Chip, Window
@@ -151,6 +151,20 @@ def test_the_variable_is_named_when_a_certificate_is_not_trusted(place: Place, w
     with pytest.raises(ConfigurationError, match=rf"certificate is not trusted \(.+\): .*\b{name or 'AWS_CA_BUNDLE'}\b") as failure:
         getattr(place, way)()
     assert "signature" not in str(failure.value)  # of a source's advice
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_private_ca_is_trusted_by_what_fetches_credentials(place: Place, tmp_path: Path, trusted: bool) -> None:  # noqa: FBT001
+    (tmp_path / "token").write_text("token")
+    place._aws()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        place.monkeypatch.delenv(name)
+    role = {"AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/none", "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token")}
+    for name, value in (role | {"AWS_ENDPOINT_URL_STS": place.url, "CURL_CA_BUNDLE": str(CA) if trusted else certifi.where()}).items():
+        place.monkeypatch.setenv(name, value)
+    with pytest.raises(EmbedderError) as failure:
+        open_storage(f"s3://{PUBLIC_BUCKET}").get("k")
+    assert ("certificate is not trusted" in str(failure.value)) != trusted, failure.value
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The quota that a container's CPU time has by cgroup v1, which older nodes have."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from embedder.models import encoder
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="containers and CPU affinity are Linux's")
 @pytest.mark.parametrize(
     ("quota", "period", "expected"),
     [("-1", "100000", 8), ("250000", "100000", 2), ("20000", "100000", 1), ("6400000", "100000", 8), ("", "", 8)],
