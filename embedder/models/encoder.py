@@ -27,8 +27,9 @@ BF16_CAPABILITY = (8, 0)
 """From this CUDA compute capability on, bf16 is native."""
 CUDA_FAULT = re.compile(r"CUDA|cuBLAS|CUBLAS|cuDNN|CUDNN|NVRTC")
 """In the text of a RuntimeError that is the card's or its driver's: those of CUDA's libraries have no type of their own."""
-CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""Quota and period of this container's CPU time, microseconds."""
+CGROUPS = Path("/sys/fs/cgroup")
+QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
+"""Files with quota and period of this container's CPU time, microseconds: of cgroup v2 and v1. Without a quota it is `max`, or -1."""
 
 
 class _Pending(NamedTuple):
@@ -213,7 +214,9 @@ def _fast_precision(device: torch.device) -> str:
 def cpu_count() -> int:
     """The CPUs that this process may use: torch counts the machine's, which in a container can be many more than its quota."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = (int(number) for number in CGROUP_QUOTA.read_text().split())  # "max 100000" where there is no quota
-        count = min(count, max(1, quota // period))
+    for names in QUOTAS:
+        with contextlib.suppress(OSError, ValueError):
+            quota, period = (int(number) for name in names for number in (CGROUPS / name).read_text().split())
+            if quota > 0:
+                count = min(count, max(1, quota // period))
     return count

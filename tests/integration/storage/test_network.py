@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 import yaml
 
-from embedder.errors import ConfigurationError, TemporaryError
+from embedder.errors import ConfigurationError, EmbedderError, TemporaryError
 from embedder.explore.pictures.images import TilePictures, encode
 from embedder.explore.pictures.wms import Wms
 from embedder.grid import Chip, Window
 from embedder.source.inventory import Inventory, Source, list_tiles, open_source
 from embedder.source.strip import read_strip
 from embedder.source.tiles import TileReader, enter_gdal_env
-from embedder.storage import download, open_storage, retries
-from embedder.storage import s3 as s3_module
+from embedder.storage import open_storage
 from embedder.storage.download import fetch_checkpoint
 from tests.faults import FaultyProxy
 from tests.jobs import TILE
+from tests.patience import limit_attempts
 from tests.s3_server import PUBLIC_BUCKET, S3Server, aws_environment
 from tests.tiles import write_tile
 from tests.tls import CA, LOGIN, ForwardProxy, server_context
@@ -49,8 +49,8 @@ def server(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
 def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*NAMES, "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    for module in (retries, download, s3_module):
-        monkeypatch.setattr(module, "ATTEMPTS", 1)
+    for kind in ("SOURCE", "OUTPUT", "CHECKPOINT"):
+        limit_attempts(monkeypatch, kind, 1)
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +151,20 @@ def test_the_variable_is_named_when_a_certificate_is_not_trusted(place: Place, w
     with pytest.raises(ConfigurationError, match=rf"certificate is not trusted \(.+\): .*\b{name or 'AWS_CA_BUNDLE'}\b") as failure:
         getattr(place, way)()
     assert "signature" not in str(failure.value)  # of a source's advice
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_private_ca_is_trusted_by_what_fetches_credentials(place: Place, tmp_path: Path, trusted: bool) -> None:  # noqa: FBT001
+    (tmp_path / "token").write_text("token")
+    place._aws()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        place.monkeypatch.delenv(name)
+    role = {"AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/none", "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token")}
+    for name, value in (role | {"AWS_ENDPOINT_URL_STS": place.url, "CURL_CA_BUNDLE": str(CA) if trusted else certifi.where()}).items():
+        place.monkeypatch.setenv(name, value)
+    with pytest.raises(EmbedderError) as failure:
+        open_storage(f"s3://{PUBLIC_BUCKET}").get("k")
+    assert ("certificate is not trusted" in str(failure.value)) != trusted, failure.value
 
 
 @pytest.fixture

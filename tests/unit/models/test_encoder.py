@@ -257,6 +257,6 @@ def test_the_containers_quota_counts_when_it_has_one(
 ) -> None:
     if text is not None:
         (tmp_path / "cpu.max").write_text(f"{text}\n")
-    monkeypatch.setattr(encoder_module, "CGROUP_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(encoder_module, "CGROUPS", tmp_path)
     monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(8)))
     assert cpu_count() == expected
