@@ -3,7 +3,6 @@
 import base64
 import gzip
 import json
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from embedder.console.signals import say_when_stopped
 from embedder.errors import ConfigurationError, EmbedderError, TemporaryError
 from embedder.grid import parse_columns
 from workflows.clusters import Cluster, Object, RefusedError
-from workflows.definition import LOST
+from workflows.definition import is_lost
 
 POLL_S = 5
 TROUBLE_POLLS = 12
@@ -64,6 +63,8 @@ class Snapshot:
     """Message of each step that failed for good, by its display name, in the order of the run."""
     exit_codes: list[str | None]
     """Of those."""
+    is_lost: bool
+    """Whether the first of those was lost, however often, and nothing was wrong with it."""
 
     @property
     def is_finished(self) -> bool:
@@ -117,6 +118,7 @@ def snapshot(workflow: Object) -> Snapshot:
         is_hidden=bool(status.get("offloadNodeStatusVersion")) and not nodes,
         failures={node["displayName"]: _message(node, last) for node in failed},
         exit_codes=[last[node["id"]].get("outputs", {}).get("exitCode") for node in failed],
+        is_lost=any(is_lost(last[node["id"]].get("phase", ""), _message(node, last)) for node in failed[:1]),
     )
 
 
@@ -138,7 +140,7 @@ def result(found: Snapshot) -> EmbedderError | None:
     text = f"the workflow {found.phase.lower()}: {f'{first}: ' if first else ''}{message or 'without a message'}{more}"
     if USAGE_EXIT_CODES & set(filter(None, found.exit_codes)):
         return ConfigurationError(text)
-    if re.search(LOST, message):
+    if found.is_lost:
         return TemporaryError(text)
     return FailedError(text)
 

@@ -206,3 +206,13 @@ def test_nothing_is_said_of_a_controller_within_the_first_minute(server: Server,
     server.replies["GET", f"{CREATE_PATH}/run"] = [(200, {"metadata": {}}), (200, WORKFLOW)]
     watch.watch(clusters.find_cluster(None), "run")
     assert "no controller" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("phase", "code"), [("Error", 75), ("Failed", 1)])
+def test_a_step_that_argo_could_not_run_is_worth_another_attempt(phase: str, code: int) -> None:
+    workflow = json.loads((Path(__file__).parents[2] / "golden/workflows.json").read_text())["failed"]
+    for each in workflow["status"]["nodes"].values():
+        each |= {"phase": phase, "message": 'Internal error occurred: failed calling webhook "policy.example.com"', "outputs": {}}
+    error = result(snapshot(workflow))
+    assert error
+    assert error.exit_code == code
