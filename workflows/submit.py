@@ -51,7 +51,7 @@ PLAN_OPTIONS = ("year", "recipe", "columns", "source", "weights", "weights_sha25
 @click.command(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     epilog=example(
-        "python workflows/submit.py --year 2020 --local --columns 74-75 --source build/demo/source --weights random:0 --output build/local",
+        "python workflows/submit.py --year 2020 --local --columns 74 --source build/demo/source --weights random:0",
     ),
 )
 @year_option

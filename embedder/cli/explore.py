@@ -28,7 +28,7 @@ def _shared(command: Any) -> Any:  # noqa: ANN401 - click's own
     return command
 
 
-@click.command("search", epilog=example("embedder search --output build/steps --chip c0074r0309 -k 5"))
+@click.command("search", epilog=example("embedder search --output build/steps --chip c0074r0309 -k 3"))
 @_shared
 @option("--year", type=int, help="Year to search.  [default: the last that is published]")
 @click.option("--chip", "--like", "like", multiple=True, metavar="ID", help="Find chips like this one, c1155r0287; may be repeated.")

@@ -77,7 +77,7 @@ def cli() -> None:
 @cli.command(
     "plan",
     epilog=example(
-        "embedder plan --year 2020 --columns 74-75 --source build/demo/source --weights random:0 --output build/steps",
+        "embedder plan --year 2020 --columns 74 --source build/demo/source --weights random:0 --output build/steps",
     ),
 )
 @year_option
@@ -104,7 +104,7 @@ def plan_command(output: str, *, columns_per_pod: int, missing_only: bool, shard
         click.echo(format_result(f"{len(names)} shards to embed", shards=len(names)))
 
 
-@cli.command("embed", epilog=example("embedder embed --year 2020 --column 74-75 --output build/steps"))
+@cli.command("embed", epilog=example("embedder embed --year 2020 --column 74 --output build/steps"))
 @option("--column", type=Columns(), required=True, help="Column to embed; several as 1155-1158.")
 @year_option
 @recipe_option

@@ -59,20 +59,20 @@ def running(line: str) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.timeout(900)  # they compute with a model of full size
 def test_every_example_does_what_the_help_says(folder: Path) -> None:
-    assert "published 2 of 1359 columns" in run(example_of(submit))
+    assert "published 1 of 1359 columns" in run(example_of(submit))
     examples = {name: example_of(cli.get_command(click.Context(cli), name)) for name in cli.list_commands(click.Context(cli))}  # type: ignore[arg-type]
     assert tuple(examples) == IN_ORDER
     said = {name: run(examples[name]) for name in IN_ORDER[:-1]}
-    assert "planned 2 columns" in said["plan"]
-    assert "embedded 8 chips in 2 columns" in said["embed"]
-    assert "published 2 of 1359 columns" in said["finalize"]
-    assert "done:           2 columns: 8 embedded" in said["status"]
+    assert "planned 1 columns" in said["plan"]
+    assert "embedded 4 chips in 1 columns" in said["embed"]
+    assert "published 1 of 1359 columns" in said["finalize"]
+    assert "done:           1 columns: 4 embedded" in said["status"]
     assert said["preflight"].count("ok") == 3
     assert (folder / "build/clay-v0.1.safetensors").exists()
-    assert len(said["search"].splitlines()) == 1 + 5
+    assert len(said["search"].splitlines()) == 1 + 3
     with running(f"{examples['explore']} --no-open --port 0") as page:
         assert page.stdout
         address = page.stdout.readline().split()[4]
         with urllib.request.urlopen(f"{address}api/info") as reply:  # noqa: S310
-            assert json.load(reply)["years"][0]["chips"] == 8
+            assert json.load(reply)["years"][0]["chips"] == 4
     assert page.returncode == 128 + signal.SIGINT
