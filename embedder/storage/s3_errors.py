@@ -1,5 +1,6 @@
 """What S3's errors mean for a run: each becomes one line with advice, and an exit code. No secret is repeated."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,11 +49,11 @@ PASSING_CODES = REFUSED_FOR_NOW | {
     "InternalError",
     "RequestTimeout",
     "SlowDown",
-    "RequestLimitExceeded",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
 }
+THROTTLED = {"RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequestsException"}
+"""AWS's answers to who asks too often; of S3 they pass, of STS they mean that there are no credentials for now."""
+TOKEN_FILES = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
+"""Variables that name the file of a pod's token, which is mounted where credentials were injected."""
 PASSING_STATUSES = {408, 409, 412, 429}
 """409 and 412: another process is writing the object."""
 PASSING_ERRORS = (
@@ -112,6 +113,11 @@ def s3_errors_at(place: str) -> Iterator[None]:
         if "Invalid header value" in str(error):
             raise ConfigurationError(f"{place}: {STRAY_CHARACTER}") from None  # its text shows the value
         raise _boto_error(error, place) from error
+    except OSError as error:
+        for name in TOKEN_FILES:
+            if error.filename and error.filename == os.environ.get(name):
+                raise CredentialsError(f"{place}: no credentials: {error.filename}, which {name} names: {error.strerror}") from error
+        raise
 
 
 def code_of(error: ClientError) -> str:
@@ -125,7 +131,9 @@ def _client_error(error: ClientError, place: str) -> EmbedderError:
     said = _one_line(f"{code}: {error.response.get('Error', {}).get('Message', '')}")
     if code in NOT_FOUND:
         return NotFoundError(f"{place} does not exist: check the path")
-    if code in PASSING_CODES or status in PASSING_STATUSES or status >= 500:  # noqa: PLR2004 - HTTP's server errors
+    if error.operation_name.startswith("AssumeRole") and code in THROTTLED:
+        return CredentialsError(f"{place}: no credentials, as STS still answers {said}: run again, with fewer at a time")
+    if code in PASSING_CODES | THROTTLED or status in PASSING_STATUSES or status >= 500:  # noqa: PLR2004 - HTTP's server errors
         return TemporaryError(f"{place}: S3 still answers {said}: try again later")
     if error.operation_name.startswith("AssumeRole"):
         return CredentialsError(f"{place}: {ROLE} ({said})")

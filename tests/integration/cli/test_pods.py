@@ -23,7 +23,8 @@ CODES = {  # of plan, embed and finalize in a pod, and of embed on a laptop
     "half of them": (78, 75, 75, 78),
     "InvalidIdentityToken": (78, 75, 75, 78),
     "IDPRejectedClaim": (78, 75, 75, 78),
-    "Throttling": (75, 75, 75, 75),
+    "Throttling": (78, 75, 75, 78),
+    "no token": (78, 75, 75, 78),
     "AccessDenied": (78, 75, 78, 78),
     "InvalidAccessKeyId": (78, 78, 78, 78),
 }
@@ -102,8 +103,9 @@ def break_credentials(said: str, patch: pytest.MonkeyPatch, proxy: FaultyProxy, 
     if said == "half of them":
         return
     patch.delenv("AWS_ACCESS_KEY_ID")
-    if said in STS_CODES:
-        (folder / "token").write_text("token")
+    if said in STS_CODES | {"no token"}:
+        if said != "no token":
+            (folder / "token").write_text("token")
         patch.setattr(_Sts, "code", said)
         role = {"AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/worker", "AWS_WEB_IDENTITY_TOKEN_FILE": str(folder / "token")}
         for name, value in {**role, "AWS_ENDPOINT_URL_STS": sts, "AWS_MAX_ATTEMPTS": "1"}.items():
