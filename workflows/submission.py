@@ -151,6 +151,8 @@ def is_anything_missing(values: Mapping[str, str], columns: Sequence[int], progr
     """Ask the bucket, and say what it lacks."""
     place = RunPlace(storage=open_storage(values["output"]), recipe=RECIPES[values["recipe"]], year=int(values["year"]))
     run = place.find()
+    if run:
+        place.check_current(run)
     missing = missing_columns(place, run, columns, progress) if run else list(columns)
     if missing:
         progress.say(f"{len(missing)} of {len(columns)} columns are missing or invalid: {format_columns(missing)}")

@@ -20,6 +20,7 @@ from embedder.steps.status import status
 from embedder.storage import open_storage
 from tests.golden import FORMAT_1
 from tests.tiles import write_tile
+from workflows.submission import is_anything_missing
 
 REFUSED = r"clay-v0.1/2020/ holds a run of an older version \(record format 1, .*: use another --output$"
 
@@ -70,3 +71,9 @@ def test_finalize_refuses_it_and_writes_nothing(place: RunPlace) -> None:
     with pytest.raises(ConfigurationError, match=REFUSED):
         finalize(place, place.load(), [74, 75], Progress())
     assert contents(place) == before
+
+
+def test_submitting_what_is_missing_refuses_it_before_any_pod(place: RunPlace) -> None:
+    values = {"output": place.storage.url, "recipe": "clay-v0.1", "year": "2020"}
+    with pytest.raises(ConfigurationError, match=REFUSED):
+        is_anything_missing(values, [74, 75], Progress())
