@@ -213,10 +213,10 @@ class BucketSource:
 
     def stat(self, key: str) -> TileFile:
         """The object's ETag and size."""
-        from embedder.storage.s3_client import look  # noqa: PLC0415 - a folder needs no boto3
+        from embedder.storage.s3_client import stat_object  # noqa: PLC0415 - a folder needs no boto3
 
         with self._errors(f"{self.location}/{key}"):
-            found = look(self.client, self._bucket, self._prefix + key)
+            found = stat_object(self.client, self._bucket, self._prefix + key)
         return TileFile(etag=found.etag, size=found.size)
 
     def read_range(self, key: str, file: TileFile, start: int, stop: int) -> bytes:

@@ -17,7 +17,7 @@ from s3transfer.subscribers import BaseSubscriber
 from embedder.errors import ConfigurationError, ConflictError, TemporaryError
 from embedder.storage import retries
 from embedder.storage.base import ANY, Listed, Storage, Stored, check_key, open_stream, os_errors_at
-from embedder.storage.s3_client import Looked, look, s3_client
+from embedder.storage.s3_client import ObjectStat, s3_client, stat_object
 from embedder.storage.s3_errors import NOT_FOUND, REFUSED_FOR_NOW, code_of, s3_errors_at
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class S3Storage(Storage):
     def _version_of_write(self, request: "PutObjectRequestTypeDef") -> str | None:
         """The object's version if it is what this request put, in an attempt whose reply was lost; None if it is not."""
         try:
-            found = look(self._client, self.bucket, request["Key"])
+            found = stat_object(self._client, self.bucket, request["Key"])
         except ClientError as error:
             if code_of(error) in NOT_FOUND:
                 return None
@@ -107,7 +107,7 @@ class S3Storage(Storage):
         )
         with os_errors_at(str(path)), s3_errors_at(self.where(key)):
             scratch.mkdir(parents=True, exist_ok=True)
-            known = look(self._client, self.bucket, s3_key)
+            known = stat_object(self._client, self.bucket, s3_key)
             with TransferManager(self._client, parts) as manager:
                 manager.download(self.bucket, s3_key, str(path), subscribers=[_Known(known)]).result()
             found = path.stat().st_size
@@ -135,7 +135,7 @@ class S3Storage(Storage):
 class _Known(BaseSubscriber):
     """Spares a download the HEAD that it would begin with."""
 
-    def __init__(self, known: Looked) -> None:
+    def __init__(self, known: ObjectStat) -> None:
         self._known = known
 
     def on_queued(self, future: TransferFuture, **_: object) -> None:

@@ -80,7 +80,7 @@ def s3_client(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Looked:
+class ObjectStat:
     """An object without its content."""
 
     size: int
@@ -90,7 +90,7 @@ class Looked:
     metadata: dict[str, str]
 
 
-def look(client: "S3Client", bucket: str, key: str) -> Looked:
+def stat_object(client: "S3Client", bucket: str, key: str) -> ObjectStat:
     """What is at a key, by a GET of its first byte: where objects may be read, a HEAD may be refused."""
     try:
         found = client.get_object(Bucket=bucket, Key=key, Range="bytes=0-0")
@@ -101,7 +101,7 @@ def look(client: "S3Client", bucket: str, key: str) -> Looked:
     with closing(found["Body"]) as body, suppress(BotoCoreError):
         body.read()  # so that the connection can be used again
     size = int(found["ContentRange"].rpartition("/")[2]) if "ContentRange" in found else found["ContentLength"]
-    return Looked(size=size, etag=found["ETag"], metadata=found["Metadata"])
+    return ObjectStat(size=size, etag=found["ETag"], metadata=found["Metadata"])
 
 
 def _check_is_s3s(endpoint: str, response_dict: dict[str, Any], operation_model: "OperationModel", **_: object) -> None:
