@@ -55,7 +55,8 @@ class _Tunnel(StreamRequestHandler):
     def handle(self) -> None:
         head = b"".join(iter(self.rfile.readline, b"\r\n")).decode()
         if f"Basic {b64encode(LOGIN.encode()).decode()}" not in head:
-            self.wfile.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n")
+            status = b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Type: text/html\r\n"
+            self.wfile.write(status + b"Content-Length: 19\r\n\r\n<html>login</html>\n")
             return
         self.proxy.asked.append(head.split()[1])
         with socket.create_connection(("127.0.0.1", self.port)) as upstream:

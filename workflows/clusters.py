@@ -27,7 +27,7 @@ TIMEOUT_S = (10, 60)
 """To connect, and of silence."""
 LONGEST_WAIT_S = 60
 """However long a server's Retry-After asks for."""
-SAID_LENGTH = 400
+MESSAGE_LENGTH = 400
 """Of a server's own words that are repeated."""
 NOT_ALLOWED = re.compile(
     r"""\bUser "[^"]*" cannot """  # Kubernetes' own RBAC, also through the Argo server
@@ -160,6 +160,8 @@ class ArgoServer(Cluster):
         self._verify = not skips and (network.ca_file() or True)
         self._proxies = network.proxy_addresses(self._url)
         if token := os.environ.get("ARGO_TOKEN", "").strip():
+            if not (token.isascii() and token.isprintable()):  # http.client's error would show it
+                raise ConfigurationError("ARGO_TOKEN holds a line break or a character that cannot be sent: set it again")
             self._session.auth = partial(_authorized, token if " " in token else f"Bearer {token}")
 
     def template(self, name: str) -> Object:
@@ -303,6 +305,9 @@ class KubernetesApi(Cluster):
                 raise refusal from error
             reason = getattr(error, "reason", None) or error
             raise TemporaryError(f"{self.name} does not answer ({type(reason).__name__}): check KUBECONFIG and the network") from error
+        except ValueError:  # http.client's of a header, which its text shows
+            advice = "holds a character that cannot be sent: log in again"
+            raise ConfigurationError(f"the token or password of {self.login} for {self.name} {advice}") from None
 
 
 def _authorized(login: str, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -368,4 +373,4 @@ def _text_of(page: str) -> str:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= SAID_LENGTH else f"{text[:SAID_LENGTH]}..."
+    return text if len(text) <= MESSAGE_LENGTH else f"{text[:MESSAGE_LENGTH]}..."

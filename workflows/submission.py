@@ -89,7 +89,7 @@ def create(cluster: Cluster, workflow: Workflow) -> None:
 def find_template(cluster: Cluster, name: str = NAME) -> Object:
     """The installed template; ConfigurationError says how to install it."""
     try:
-        return cluster.template(name)
+        template = cluster.template(name)
     except RefusedError as error:
         namespace = cluster.namespace
         if error.is_missing_role:
@@ -107,6 +107,9 @@ def find_template(cluster: Cluster, name: str = NAME) -> Object:
         raise ConfigurationError(
             f"no workflow template {name} in namespace {namespace}: give --namespace or --template, or {advice}"
         ) from error
+    if not isinstance(template, dict) or not all(isinstance(template.get(part), dict) for part in ("metadata", "spec")):
+        raise ConfigurationError(f"{cluster.name} does not answer as one does: check its address, and ARGO_BASE_HREF")
+    return template
 
 
 def check_declared(cluster: Cluster, template: Object, parameters: Mapping[str, str]) -> None:

@@ -106,6 +106,7 @@ def snapshot(workflow: Object) -> Snapshot:
     failed = [node for node in ended if not _message(node, last).startswith(STOPPED)]
     failed = [node for node in failed if node["templateName"] != "finalize"] or failed  # it only names what the others lack
     pending = (node["message"] for node in nodes.values() if node.get("phase") == "Pending" and node.get("message"))
+    first = (last[failed[0]["id"]].get("phase", ""), _message(failed[0], last)) if failed else ("", status.get("message", ""))
     return Snapshot(
         phase=status.get("phase", ""),
         message=status.get("message", ""),
@@ -118,7 +119,7 @@ def snapshot(workflow: Object) -> Snapshot:
         is_hidden=bool(status.get("offloadNodeStatusVersion")) and not nodes,
         failures={node["displayName"]: _message(node, last) for node in failed},
         exit_codes=[last[node["id"]].get("outputs", {}).get("exitCode") for node in failed],
-        is_lost=any(is_lost(last[node["id"]].get("phase", ""), _message(node, last)) for node in failed[:1]),
+        is_lost=is_lost(*first),
     )
 
 

@@ -87,6 +87,8 @@ def seed_of(path: Path) -> int | None:
         return None
     with safetensors.safe_open(path, framework="pt") as file:
         seed = (file.metadata() or {}).get("seed")
+    if seed is not None and not seed.isdecimal():
+        raise WeightsError(f"{path} says that its weights are random, of the seed {seed[:40]!r}, which is none; {GIVE}")
     return None if seed is None else int(seed)
 
 

@@ -11,6 +11,7 @@ import re
 import ssl
 import sys
 import urllib.request
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -62,7 +63,7 @@ class Proxy:
     @property
     def headers(self) -> dict[str, str]:
         """What urllib3 tells the proxy."""
-        return dict(urllib3.make_headers(proxy_basic_auth=self.login)) if self.login else {}
+        return {"proxy-authorization": f"Basic {b64encode(self.login.encode()).decode()}"} if self.login else {}
 
 
 def ca_file() -> str | None:
@@ -114,7 +115,9 @@ def proxy_addresses(url: str) -> dict[str, str]:
 
 
 def gdal_options(path: str) -> dict[str, str]:
-    """GDAL's options for what it opens at `path`."""
+    """GDAL's options for what it opens at `path`: none for a file of this machine."""
+    if not path.startswith("/vsicurl/"):
+        return {}
     proxies = {f"GDAL_{scheme.upper()}_PROXY": address for scheme, address in proxy_addresses(path.removeprefix("/vsicurl/")).items()}
     return proxies | {"GDAL_CURL_CA_BUNDLE": ca_file() or certifi.where()}  # its own default is a path of another system
 
@@ -183,7 +186,8 @@ def _certificates(name: str, location: str) -> bytes:
     """What a variable names."""
     path = Path(location)
     try:
-        content = b"\n".join(file.read_bytes() for file in ([path] if not path.is_dir() else sorted(path.iterdir())) if not file.is_dir())
+        files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]  # links may lead nowhere
+        content = b"\n".join(file.read_bytes() for file in files)
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content.decode(errors="replace"))
     except (OSError, ValueError) as error:  # also an SSLError
         reason = "no such file" if isinstance(error, FileNotFoundError) else "it holds no certificates in PEM, or damaged ones"

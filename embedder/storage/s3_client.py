@@ -5,6 +5,7 @@ import re
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies
 
@@ -14,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
-from embedder.errors import ConfigurationError, NoS3Error
+from embedder.errors import ConfigurationError, ConnectionSettingsError, NoS3Error
 from embedder.storage import network
 from embedder.storage.s3_errors import PASSING_STATUSES, code_of, s3_errors_at
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from botocore.model import OperationModel
     from mypy_boto3_s3 import S3Client
 
-NO_FIRST_BYTE = "InvalidRange"
-"""Says of an empty object that it has none."""
+NO_FIRST_BYTE = {"InvalidRange", "416"}
+"""Say of an empty object that it has none."""
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 60
 """Silence after which a reply is given up."""
@@ -95,11 +96,12 @@ def stat_object(client: "S3Client", bucket: str, key: str) -> ObjectStat:
     try:
         found = client.get_object(Bucket=bucket, Key=key, Range="bytes=0-0")
     except ClientError as error:
-        if code_of(error) != NO_FIRST_BYTE:
+        if code_of(error) not in NO_FIRST_BYTE:
             raise
         found = client.get_object(Bucket=bucket, Key=key)
     with closing(found["Body"]) as body, suppress(BotoCoreError):
-        body.read()  # so that the connection can be used again
+        if "ContentRange" in found:  # otherwise the whole object would come
+            body.read()  # so that the connection can be used again
     size = int(found["ContentRange"].rpartition("/")[2]) if "ContentRange" in found else found["ContentLength"]
     return ObjectStat(size=size, etag=found["ETag"], metadata=found["Metadata"])
 
@@ -109,6 +111,8 @@ def _check_is_s3s(endpoint: str, response_dict: dict[str, Any], operation_model:
     status, headers, operation = response_dict["status_code"], response_dict["headers"], operation_model.name
     if status in OUT_OF_ORDER or status in PASSING_STATUSES:
         return
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        raise ConnectionSettingsError(network.PROXY_LOGIN)
     is_strange_redirect = status in REDIRECTED and not any(name.lower().startswith("x-amz-") for name in headers)
     if operation in OF_ONE_OBJECT and status in DONE:
         is_s3s = "ETag" in headers

@@ -19,11 +19,12 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
-from s3transfer.exceptions import RetriesExceededError, S3ValidationError
+from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError, S3ValidationError
 
 from embedder.errors import (
     AccessDeniedError,
     ConfigurationError,
+    ConnectionSettingsError,
     CredentialsError,
     EmbedderError,
     NoS3Error,
@@ -103,11 +104,11 @@ def s3_errors_at(place: str) -> Iterator[None]:
     """Raise the project's errors in place of boto3's."""
     try:
         yield
-    except NoS3Error as error:
-        raise NoS3Error(f"{place}: {error}") from error
+    except (NoS3Error, ConnectionSettingsError) as error:
+        raise type(error)(f"{place}: {error}") from error
     except ClientError as error:
         raise _client_error(error, place) from error
-    except (RetriesExceededError, S3ValidationError) as error:
+    except (RetriesExceededError, S3DownloadFailedError, S3ValidationError) as error:  # the second: it has changed meanwhile
         raise TemporaryError(f"{place}: the download broke off each time: try again") from error
     except BotoCoreError as error:
         if "Invalid header value" in str(error):

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
+from s3transfer.exceptions import S3DownloadFailedError
 from s3transfer.manager import TransferManager
 
 from embedder.errors import ConflictError, NotFoundError, TemporaryError
@@ -214,4 +215,14 @@ class TestFaultsOfGet:
 
         monkeypatch.setattr(TransferManager, "download", download)
         with pytest.raises(TemporaryError, match="3 bytes of 4"):
+            storage.local_path("k", tmp_path)
+
+    def test_another_attempt_is_advised_when_the_object_changes_during_a_download(
+        self, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        storage.put("k", b"data")
+        changed: Future[None] = Future()
+        changed.set_exception(S3DownloadFailedError("Contents of stored object have been modified"))  # as it says for a 412
+        monkeypatch.setattr(TransferManager, "download", lambda *_, **__: changed)
+        with pytest.raises(TemporaryError, match="out/k: the download broke off each time: try again"):
             storage.local_path("k", tmp_path)

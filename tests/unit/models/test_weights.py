@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from embedder.errors import UsageError, WeightsError
@@ -277,3 +278,10 @@ def test_random_weight_has_the_golden_bytes_when_seeded() -> None:
     for name, shape in (("transformer.norm.weight", (192,)), ("transformer.norm.bias", (192,)), ("fc.weight", (3, 5))):
         found, golden = checkpoint.random_weight(name, shape, 7), seeded(f"{PREFIX}{name}", shape, 7)
         assert np.array_equal(found.numpy().view(np.int32), golden.numpy().view(np.int32))
+
+
+def test_a_seed_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.safetensors"
+    save_file({"a": torch.zeros(1)}, path, metadata={"seed": "of doubt"})
+    with pytest.raises(WeightsError, match=r"foreign\.safetensors says that its weights are random, of the seed 'of doubt', which is none"):
+        checkpoint.seed_of(path)

@@ -2,6 +2,7 @@
 
 import re
 import ssl
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,25 @@ def test_each_ca_is_trusted_when_several_are_named(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("AWS_CA_BUNDLE", ssl.get_default_verify_paths().cafile or str(CA))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "folder"))
     assert "The tests' CA" in subjects()
+
+
+def test_a_link_that_leads_nowhere_is_passed_over_in_a_folder_of_certificates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "1.pem").write_bytes(CA.read_bytes())
+    (tmp_path / "0.pem").symlink_to(tmp_path / "gone")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path))
+    assert "The tests' CA" in subjects()
+
+
+def test_a_file_of_this_machine_needs_no_certificates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "gone"))
+    assert network.gdal_options(str(tmp_path / "tile.tif")) == {}
+
+
+def test_a_proxys_password_may_have_any_character(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:\u20ac\u00e4@proxy:3128")
+    proxy = proxy_for("https://host")
+    assert proxy
+    assert b64decode(proxy.headers["proxy-authorization"].removeprefix("Basic ")).decode() == "user:\u20ac\u00e4"
 
 
 @pytest.mark.parametrize("content", [None, "", "a picture", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])

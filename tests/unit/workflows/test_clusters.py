@@ -135,6 +135,22 @@ def test_a_token_is_to_be_set_when_there_is_none_and_renewed_when_there_is(serve
     assert "renew" not in str(raised.value)
 
 
+@pytest.mark.parametrize("token", ["abc\nSECRET", "SECRET\u20ac"])
+def test_a_token_that_cannot_be_sent_is_blamed_and_not_shown(token: str, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARGO_TOKEN", token)
+    with pytest.raises(ConfigurationError, match=r"^ARGO_TOKEN holds a line break or a character that cannot be sent") as raised:
+        find_cluster(None)
+    assert "SECRET" not in str(raised.value)
+    assert not server.requests
+
+
+@pytest.mark.parametrize("reply", [{}, [], "x", {"metadata": {}, "spec": None}], ids=str)
+def test_an_answer_that_is_no_template_is_said(reply: object, server: Server) -> None:
+    server.replies["GET", TEMPLATE_PATH] = [(200, reply)]
+    with pytest.raises(ConfigurationError, match="does not answer as one does: check"):
+        submission.find_template(find_cluster(None))
+
+
 SSO = "Error when retrieving token from sso: Token has expired and refresh failed"
 
 

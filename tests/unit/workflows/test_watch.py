@@ -216,3 +216,9 @@ def test_a_step_that_argo_could_not_run_is_worth_another_attempt(phase: str, cod
     error = result(snapshot(workflow))
     assert error
     assert error.exit_code == code
+
+
+def test_a_workflow_without_steps_is_judged_by_its_own_message() -> None:
+    error = result(snapshot({"status": {"phase": "Error", "message": "pod deleted"}}))
+    assert error
+    assert error.exit_code == 75
