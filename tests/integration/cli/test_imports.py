@@ -20,10 +20,10 @@ packages = {name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_
 print("PACKAGES", *sorted(packages))
 print("OURS", *sorted(name for name in sys.modules if name.startswith("embedder.")))
 """
-AT_SEA = {"click", "numpy", "pyarrow", "rich", "tenacity", "urllib3"}
+AT_SEA = {"certifi", "click", "numpy", "pyarrow", "rich", "tenacity", "urllib3"}
 WITH_CHIPS = AT_SEA | {
     *("deflate", "rasterio", "safetensors", "shapely", "torch"),
-    *("affine", "attr", "attrs", "boto3", "botocore", "certifi", "jmespath", "s3transfer"),  # rasterio's
+    *("affine", "attr", "attrs", "boto3", "botocore", "jmespath", "s3transfer"),  # rasterio's
     *("torchgen", "tqdm", "typing_extensions"),  # torch's
 }
 IF_THEY_ARE_THERE = {"pandas", "dateutil", "six", "pytz"}
