@@ -27,7 +27,7 @@ from embedder.console.progress import Progress
 from embedder.errors import AccessDeniedError, ConfigurationError, CredentialsError, DeviceError
 from embedder.grid import COLUMN_COUNT, VERSIONS, format_columns
 from embedder.output.manifest import Manifest
-from embedder.output.run import Run, RunPlace
+from embedder.output.run import FORCED, Run, RunPlace
 from embedder.recipes import RECIPES, Precision
 from embedder.source.inventory import PUBLIC_SOURCE, open_source
 from embedder.steps.embed import EmbedResult, adjacent, embed
@@ -168,8 +168,11 @@ def status_command(output: str, columns: list[int] | None, form: str, **options:
         *(f"            column {number}: {reason}" for number, reason in found.invalid.items()),
         f"unexpected: {len(found.unexpected):5} files    {', '.join(found.unexpected)}",
         f"published:  {len(found.published):5} of {COLUMN_COUNT} columns",
+        *([f"newer:      {len(found.newer):5} columns  {format_columns(found.newer)}: finalize publishes them"] if found.newer else ()),
+        *(f"NOTE: published column {number}: {what}: finalize again" for number, what in found.altered.items()),
+        *([f"NOTE: what is published is not known: {found.unreadable_manifest}"] if found.unreadable_manifest else ()),
     )
-    columns_of = {name: format_columns(getattr(found, name)) for name in ("done", "missing", "published")}
+    columns_of = {name: format_columns(getattr(found, name)) for name in ("done", "missing", "published", "newer")}
     click.echo(format_result("\n".join(lines), **vars(found) | columns_of))
 
 
@@ -258,6 +261,8 @@ def published(place: RunPlace, manifest: Manifest) -> str:
         *(f"  {name:8}  {where}" for name, where in places.items()),
     ]
     notes = {"chips": manifest.chips, "complete": manifest.complete}
+    if forced := sum(entry.file.startswith(f"{FORCED}/") for entry in manifest.columns.values()):
+        lines.append(f"{forced} of the columns were embedded again: their files are in {FORCED}/, as the manifest says")
     if manifest.warning:
         lines.append(f"NOTE: {manifest.warning}")
         notes["warning"] = manifest.warning

@@ -1,7 +1,7 @@
 """The manifest `_manifest.json`: which columns are published, and whether the year is whole. Readers trust it, never a listing."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
@@ -46,8 +46,8 @@ class Manifest:
     """What everyone who sees the embeddings must know."""
 
     @classmethod
-    def of_columns(cls, place: RunPlace, run: Run, checked: Sequence[CheckedColumn]) -> Self:
-        """The manifest that publishes these columns of a run."""
+    def of_columns(cls, place: RunPlace, run: Run, checked: Mapping[str, CheckedColumn]) -> Self:
+        """The manifest that publishes these columns of a run, each by its file's key."""
         return cls(
             recipe=run.recipe.name,
             year=run.year,
@@ -55,15 +55,15 @@ class Manifest:
             weights=run.weights,
             weights_sha256=run.weights_sha256,
             complete=len(checked) == COLUMN_COUNT,
-            chips={name: sum(column.outcomes.count(letter) for column in checked) for letter, name in OUTCOMES.items()},
+            chips={name: sum(column.outcomes.count(letter) for column in checked.values()) for letter, name in OUTCOMES.items()},
             columns={
                 column.column: PublishedColumn(
-                    file=place.column_key(column.column).removeprefix(place.prefix),
+                    file=key.removeprefix(place.prefix),
                     rows=column.rows,
                     bytes=column.size,
                     sha256=column.sha256,
                 )
-                for column in checked
+                for key, column in checked.items()
             },
             warning=run.warning,
         )

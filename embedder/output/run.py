@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 from embedder import __version__
 from embedder.errors import ConfigurationError, ConflictError, NotFoundError
@@ -12,6 +15,9 @@ from embedder.output.formats import COLUMN_FILE, RUN_RECORD
 from embedder.recipes import RECIPES, Precision, Recipe
 from embedder.source.inventory import Inventory, TileFile
 from embedder.storage import Storage
+
+FORCED = "forced"
+"""The folder below a run's own for columns embedded again: what is published there before stays as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,9 +157,27 @@ class RunPlace:
         """The picture of what was embedded."""
         return f"{self.prefix}_coverage.png"
 
+    @property
+    def forced_prefix(self) -> str:
+        """The folder of what `--force` wrote."""
+        return f"{self.prefix}{FORCED}/"
+
     def column_key(self, column: int) -> str:
-        """A column's file."""
-        return f"{self.prefix}worldcover_embeddings_{self.year}_{column:04d}.parquet"
+        """A column's file. Once it is valid, it is never written again."""
+        return f"{self.prefix}{self._name(column)}.parquet"
+
+    def new_forced_key(self, column: int) -> str:
+        """One that nobody else has, for a column embedded again; later ones sort after it."""
+        return f"{self.forced_prefix}{self._name(column)}_{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}_{uuid4().hex[:8]}.parquet"
+
+    def column_of_forced(self, key: str) -> int | None:
+        """The column that a key is one of `new_forced_key` of; None where it is none."""
+        name = self._name(0).removesuffix("0000")
+        match = re.fullmatch(rf"{re.escape(self.forced_prefix + name)}(\d{{4}})_\d{{8}}T\d{{12}}Z_[0-9a-f]{{8}}\.parquet", key)
+        return int(match[1]) if match else None
+
+    def _name(self, column: int) -> str:
+        return f"worldcover_embeddings_{self.year}_{column:04d}"
 
     def weights_key(self, sha256: str) -> str:
         """The encoder's weights in slim form."""

@@ -8,7 +8,7 @@ from embedder.errors import SourceError
 from embedder.output.column_file import CheckedColumn
 from embedder.output.run import Run, RunPlace
 from embedder.source.strip import chips_with_tiles
-from embedder.steps.inspect import inspect_columns
+from embedder.steps.inspect import Inspected, inspect_columns
 from embedder.steps.pipeline import FailedColumn, Pipeline
 
 
@@ -40,17 +40,17 @@ def embed(
     """
     place.check_current(run)
     result = EmbedResult()
-    versions: dict[int, str | None] = {}
-    for column, (found, version) in zip(columns, inspect_columns(place, run, columns, progress), strict=True):
-        if isinstance(found, CheckedColumn) and not force:
-            result.skipped.append(found)
+    to_do: dict[int, Inspected] = {}
+    for column, found in zip(columns, inspect_columns(place, run, columns, progress), strict=True):
+        if isinstance(found.content, CheckedColumn) and not force:
+            result.skipped.append(found.content)
         else:
-            versions[column] = version
-    to_read = sum(sum(chips_with_tiles(run.inventory, column, run.recipe.chip_pixels)) for column in versions)
+            to_do[column] = found
+    to_read = sum(sum(chips_with_tiles(run.inventory, column, run.recipe.chip_pixels)) for column in to_do)
     together = columns_together or (_best_together(device) if to_read else 1)
-    pipeline = Pipeline(place=place, run=run, versions=versions, device=device, progress=progress)
-    with progress.task("embed", columns=len(versions), chips=to_read):
-        for done in pipeline.embed(list(adjacent(list(versions), together))):
+    pipeline = Pipeline(place=place, run=run, found=to_do, device=device, progress=progress)
+    with progress.task("embed", columns=len(to_do), chips=to_read):
+        for done in pipeline.embed(list(adjacent(list(to_do), together))):
             progress.column_done()
             if isinstance(done, FailedColumn):
                 result.failed[done.column] = done.error

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 
 from embedder.console.progress import Progress
-from embedder.errors import ConfigurationError, ConflictError
+from embedder.errors import ConfigurationError, ConflictError, NotFoundError
 from embedder.grid import format_columns
 from embedder.output.column_file import CheckedColumn
 from embedder.output.coverage import draw_coverage
@@ -28,13 +29,13 @@ def finalize(place: RunPlace, run: Run, columns: Sequence[int], progress: Progre
         published = find_manifest_of(place, run)
         required = sorted({*columns, *(published.manifest.columns if published else ())})
         checked = check_all(place, run, required, progress)
-        if note := unlike(checked):
+        if note := unlike(list(checked.values())):
             progress.say(f"NOTE: {note}")
         manifest = Manifest.of_columns(place, run, checked)
         data = manifest.to_json()
-        if published and data == published.data and any(place.storage.list(place.coverage_key)):
+        _put_picture(place, draw_coverage(run, list(checked.values())))
+        if published and data == published.data:
             return manifest
-        place.storage.put(place.coverage_key, draw_coverage(run, checked), replaces=ANY)
         try:
             place.storage.put(place.manifest_key, data, replaces=published.version if published else None)
         except ConflictError:
@@ -43,17 +44,25 @@ def finalize(place: RunPlace, run: Run, columns: Sequence[int], progress: Progre
     raise ConflictError(f"{place.storage.where(place.manifest_key)} keeps being rewritten by others: try again when they are done")
 
 
-def check_all(place: RunPlace, run: Run, required: Sequence[int], progress: Progress) -> list[CheckedColumn]:
-    """The required columns, all valid, and nothing beside them that this output does not know."""
+def _put_picture(place: RunPlace, picture: bytes) -> None:
+    """Unless it is there already: a damaged or stale one is not."""
+    with suppress(NotFoundError):
+        if place.storage.get(place.coverage_key).data == picture:
+            return
+    place.storage.put(place.coverage_key, picture, replaces=ANY)
+
+
+def check_all(place: RunPlace, run: Run, required: Sequence[int], progress: Progress) -> dict[str, CheckedColumn]:
+    """The required columns by their files' keys, all valid, and nothing beside them that this output does not know."""
     problems: dict[str, list[str]] = {}
-    checked = []
-    for column, (found, _) in zip(required, inspect_columns(place, run, required, progress), strict=True):
-        if isinstance(found, CheckedColumn):
-            checked.append(found)
-        elif found is None:
+    checked = {}
+    for column, found in zip(required, inspect_columns(place, run, required, progress), strict=True):
+        if isinstance(found.content, CheckedColumn):
+            checked[found.key] = found.content
+        elif found.content is None:
             problems.setdefault("missing", []).append(str(column))
         else:
-            problems.setdefault("invalid", []).append(f"{column} ({found})")
+            problems.setdefault("invalid", []).append(f"{column} ({found.content})")
     if unexpected := unexpected_files(place, required):
         problems["unexpected"] = unexpected
     if problems:
@@ -76,9 +85,9 @@ def unexpected_files(place: RunPlace, required: Sequence[int]) -> list[str]:
     """Names of the files that no plan for this output has announced."""
     keys = [listed.key for listed in place.storage.list(place.prefix)]
     planned = place.load().columns  # read after the listing: another run may have added columns, and written them, since this one began
-    known = {place.column_key(column) for column in {*planned, *required}}
-    known |= {place.record_key, place.manifest_key, place.coverage_key}
-    return [key.removeprefix(place.prefix) for key in keys if key not in known]
+    columns = {*planned, *required}
+    known = {place.column_key(column) for column in columns} | {place.record_key, place.manifest_key, place.coverage_key}
+    return [key.removeprefix(place.prefix) for key in keys if key not in known and place.column_of_forced(key) not in columns]
 
 
 def _some(names: Sequence[str], what: str) -> str:

@@ -21,7 +21,7 @@ from embedder.output.run import Run, RunPlace
 from embedder.recipes import BANDS
 from embedder.source.inventory import open_source
 from embedder.source.strip import ChipRead, read_strip
-from embedder.steps.inspect import inspect_column
+from embedder.steps.inspect import Inspected, inspect_column
 from embedder.steps.prefetch import prefetch
 from embedder.steps.slim_weights import slim_weights
 
@@ -78,8 +78,8 @@ class Pipeline:
 
     place: RunPlace
     run: Run
-    versions: dict[int, str | None]
-    """Of each column's file as it was found: a rival's newer one is not overwritten."""
+    found: dict[int, Inspected]
+    """Each column's file before: neither a valid one nor a rival's newer one is overwritten."""
     device: str
     progress: Progress
 
@@ -165,11 +165,15 @@ class Pipeline:
             checked = column_file.check(data, self.run, column)
         except InvalidFileError as error:
             raise ConfigurationError(f"column {column} as embedded has a {error}: check the weights") from error
+        before = self.found[column]
+        if isinstance(before.content, CheckedColumn):  # and may be published: readers keep it until finalize names the new one
+            self.place.storage.put(self.place.new_forced_key(column), data)
+            return checked
         try:
-            self.place.storage.put(self.place.column_key(column), data, replaces=self.versions[column])
+            self.place.storage.put(before.key, data, replaces=before.version)
         except ConflictError:
             # A rival wrote this column first: its file counts if it is valid.
-            rival, _ = inspect_column(self.place, self.run, column)
+            rival = inspect_column(self.place, self.run, column).content
             if not isinstance(rival, CheckedColumn):
                 raise
             return rival

@@ -1,14 +1,17 @@
-"""Status: what is done, missing and invalid, from what is stored alone."""
+"""Status: what is done, missing and invalid, and whether what is published is still there, from what is stored alone."""
 
+import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from embedder.console.progress import Progress
+from embedder.errors import AccessDeniedError, ConfigurationError, CredentialsError, NotFoundError
 from embedder.output.column_file import OUTCOMES, CheckedColumn
-from embedder.output.manifest import find_manifest_of
+from embedder.output.manifest import PublishedColumn, find_manifest_of
 from embedder.output.run import Run, RunPlace
 from embedder.steps.finalize import unexpected_files
-from embedder.steps.inspect import inspect_columns
+from embedder.steps.inspect import THREADS, inspect_columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,20 +26,53 @@ class Status:
     """File names."""
     published: list[int]
     """Columns in the manifest."""
+    newer: list[int]
+    """Of these, those with a valid file that was written after the published one: finalize would publish it."""
+    altered: dict[int, str]
+    """Of these, those whose published file is no longer there, or is another: how readers find it."""
+    unreadable_manifest: str | None
+    """Why nothing is known of what is published."""
     chips: dict[str, int]
     """Of the columns done, by outcome."""
 
 
 def status(place: RunPlace, run: Run, columns: Sequence[int], progress: Progress) -> Status:
     """Read every file of these columns."""
-    found = dict(zip(columns, (file for file, _ in inspect_columns(place, run, columns, progress)), strict=True))
-    published = find_manifest_of(place, run)
-    done = [file for file in found.values() if isinstance(file, CheckedColumn)]
+    found = dict(zip(columns, inspect_columns(place, run, columns, progress), strict=True))
+    published: dict[int, PublishedColumn] = {}
+    unreadable = None
+    try:
+        if stored := find_manifest_of(place, run):
+            published = stored.manifest.columns
+    except (AccessDeniedError, CredentialsError):
+        raise
+    except ConfigurationError as error:
+        unreadable = str(error)
+    valid = {column: file.content for column, file in found.items() if isinstance(file.content, CheckedColumn)}
+    other = [
+        column for column in columns if column in published and not (column in valid and valid[column].sha256 == published[column].sha256)
+    ]
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="hash") as pool:
+        altered = dict(zip(other, pool.map(lambda column: _alteration(place, published[column]), other), strict=True))
     return Status(
-        done=[file.column for file in done],
-        missing=[column for column, file in found.items() if file is None],
-        invalid={column: str(file) for column, file in found.items() if isinstance(file, Exception)},
+        done=list(valid),
+        missing=[column for column, file in found.items() if file.content is None],
+        invalid={column: str(file.content) for column, file in found.items() if isinstance(file.content, Exception)},
         unexpected=unexpected_files(place, columns),
-        published=list(published.manifest.columns) if published else [],
-        chips={name: sum(file.outcomes.count(letter) for file in done) for letter, name in OUTCOMES.items()},
+        published=list(published),
+        newer=[column for column in other if column in valid],
+        altered={column: what for column, what in altered.items() if what},
+        unreadable_manifest=unreadable,
+        chips={name: sum(file.outcomes.count(letter) for file in valid.values()) for letter, name in OUTCOMES.items()},
+    )
+
+
+def _alteration(place: RunPlace, published: PublishedColumn) -> str | None:
+    """What readers find in place of a published file; None where it is there."""
+    try:
+        data = place.storage.get(place.prefix + published.file).data
+    except NotFoundError:
+        return f"{published.file} is gone"
+    return (
+        None if hashlib.sha256(data).hexdigest() == published.sha256 else f"{published.file} holds other bytes than when it was published"
     )

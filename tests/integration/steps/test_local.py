@@ -76,14 +76,15 @@ def test_nothing_is_written_when_everything_is_there(source: Path, tmp_path: Pat
 def test_every_column_is_embedded_again_when_forced(source: Path, output: str, done: Path) -> None:
     copy(done, output)
     place = place_of(output)
-    before = {column: place.storage.get(place.column_key(column)) for column in COLUMNS}
+    before = versions(place)
     again = run_job(source, output, COLUMNS, force=True)
     assert sorted(column.column for column in again.embedded.written) == COLUMNS
-    for column, stored in before.items():
-        now = place.storage.get(place.column_key(column))
-        assert now.version != stored.version
-        assert now.data == stored.data
     assert again.manifest
+    for column in COLUMNS:
+        key = place.prefix + again.manifest.columns[column].file
+        assert place.column_of_forced(key) == column
+        assert key not in before
+        assert place.storage.get(key).data == place.storage.get(place.column_key(column)).data
 
 
 def test_a_precision_that_the_cpu_lacks_is_not_recorded(source: Path, output: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from embedder.console.progress import Progress
 from embedder.source.strip import read_strip
+from embedder.steps.inspect import Inspected
 from embedder.steps.pipeline import Pipeline
 from embedder.steps.plan import plan
 from embedder.storage import open_storage
@@ -28,7 +29,9 @@ def test_columns_are_written_while_others_are_read_when_they_have_no_chip(
         return read_strip(*arguments)
 
     monkeypatch.setattr("embedder.steps.pipeline.read_strip", counted)
-    columns = Pipeline(place=place_of(output), run=run, versions=dict.fromkeys(run.columns), device="cpu", progress=SilentProgress())
+    place = place_of(output)
+    nothing = {column: Inspected(key=place.column_key(column), content=None, version=None) for column in run.columns}
+    columns = Pipeline(place=place, run=run, found=nothing, device="cpu", progress=SilentProgress())
     embedded = columns.embed([[column] for column in run.columns])
     assert next(embedded).column == 6
     for _ in range(5):

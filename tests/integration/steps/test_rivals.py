@@ -87,10 +87,14 @@ def test_one_object_is_published_when_two_embed_the_same_columns(
     assert [len(result.written) for result in results] == [2, 2]
     place = place_of(output)
     for column in (6, 7):
-        assert sorted(success for key, success in puts if key == place.column_key(column)) == [False, True]
-    run = place.load()
+        assert sorted(success for key, success in puts if key == place.column_key(column)) == ([] if force else [False, True])
+        assert sum(place.column_of_forced(key) == column for key, _ in puts) == (2 if force else 0)
+    finalize_columns(place, [6, 7])
+    run, manifest = place.load(), manifest_of(place)
     for column in (6, 7):
-        assert check(place.storage.get(place.column_key(column)).data, run, column).rows == 2
+        file = manifest["columns"][str(column)]["file"]
+        assert file.startswith("forced/") == force
+        assert check(place.storage.get(place.prefix + file).data, run, column).rows == 2
 
 
 def test_a_forced_column_of_a_rival_that_is_not_valid_is_not_taken_for_done(
