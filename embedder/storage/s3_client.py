@@ -59,13 +59,13 @@ def s3_client(
     config = Config(
         connect_timeout=min(CONNECT_TIMEOUT_S, silence_s),
         read_timeout=silence_s,
-        retries={"mode": "standard", "total_max_attempts": 1},
         **settings,
     )
     with s3_errors_at("AWS settings"):
         core = Session()
+        core.set_config_variable("max_attempts", 1)  # for the clients too that fetch credentials
         if trusted := network.ca_file():
-            core.set_config_variable("ca_bundle", trusted)  # for the clients too that fetch credentials
+            core.set_config_variable("ca_bundle", trusted)
         # boto3 itself reads AWS_DEFAULT_REGION alone
         session = boto3.Session(botocore_session=core, region_name=region or os.environ.get("AWS_REGION"))
         if unsigned or (unsigned is None and session.get_credentials() is None):
