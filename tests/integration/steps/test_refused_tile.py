@@ -1,4 +1,7 @@
-"""A run whose source does not give out one tile: its columns fail by name, the others are written, and the next run goes on."""
+"""A run whose source does not give out one tile: its columns fail by name, the others are written, and the next run goes on.
+
+And one whose weights arrive damaged.
+"""
 
 from pathlib import Path
 from uuid import uuid4
@@ -7,8 +10,9 @@ import pytest
 
 from embedder.cli.command import exit_code_of
 from embedder.grid import Tile, Window
+from embedder.storage import network
 from tests.commands import assert_one_line, submit_command
-from tests.faults import FaultyProxy, Refusal
+from tests.faults import Fault, FaultyProxy, Refusal
 from tests.jobs import place_of, run_job
 from tests.run_output import manifest_of
 from tests.s3_server import PUBLIC_BUCKET, S3Server
@@ -60,3 +64,12 @@ def test_the_command_ends_with_78_and_names_the_tile(
     monkeypatch.setattr("sys.argv", line.split())
     assert exit_code_of(submit_command(), "submit.py") == 78
     assert_one_line(capsys.readouterr().err, BAD.name)
+
+
+@pytest.mark.parametrize("fault", [Fault.FLIPPED_BYTE, Fault.HALF_BODY, Fault.TRICKLE, Refusal(500)], ids=str)
+def test_the_weights_are_fetched_again_when_they_arrive_damaged(
+    source: Path, faulty_bucket: str, proxy: FaultyProxy, fault: Fault | Refusal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "FLOOR_S", 0.2)
+    proxy.inject(fault, path=".safetensors", times=2)  # the first one asks for the size
+    assert run_job(source, f"s3://{faulty_bucket}/out", [6]).refusal is None
