@@ -150,10 +150,14 @@ class FolderSource:
     is_folder = True
 
     def __init__(self, location: str) -> None:
-        self._root = path_of(location).resolve()
+        try:
+            self._root = path_of(location).resolve()
+            is_there = self._root.is_dir()
+        except (OSError, ValueError):  # too long for a path, or none at all
+            is_there = False
+        if not is_there:
+            raise ConfigurationError(f"source {' '.join(location[:200].split())} is not a folder: check --source")
         self.location = str(self._root)
-        if not self._root.is_dir():
-            raise ConfigurationError(f"source {location} is not a folder: check --source")
 
     def gdal_path(self, key: str) -> str:
         """The file's path."""

@@ -292,7 +292,7 @@ def _is_exempt(host: str, port: int, entries: str) -> bool:
     """Whether NO_PROXY names a host: by a name, which stands for those below it too, an address, a range of them (CIDR), or *."""
     host = host.lower().rstrip(".")
     for entry in re.split(r"[\s,]+", entries.lower()):
-        match = re.fullmatch(r"(?P<name>\[.*\]|[^:]*):(?P<port>\d+)", entry)
+        match = re.fullmatch(r"(?P<name>\[.*\]|[^:]*):(?P<port>\d{1,18})", entry)
         if match and int(match["port"]) != port:
             continue
         name = (match["name"] if match else entry).strip("[]")
