@@ -21,7 +21,7 @@ DEEP = 100_000
 ODD_JSON = (
     *("null", "true", "0", "-1", "1.5", "1e400", "-0.0", "NaN", "Infinity", "9" * 30, "9" * 5_000, "[]", "[[]]", "{}", '{"a": 1}'),
     *('""', '" "', '"x"', '"all"', '"9-1"', '"/etc/passwd"', '"../up"', '"a/../../b"', '"a\\\\b"', '"\\u0000"', '"\\ud800"', '"\\u0661"'),
-    *('"1"', '"-1"', '"01"', '" 1"', '"1_0"', '"c0001r0001"', '"N37W076"', '"e"', f'"{"x" * 60_000}"', f'"{"9" * 5_000}"'),
+    *('"1"', '"-1"', '"01"', '" 1"', '"1_0"', '"c0001r0001"', '"N37W076"', '"e"', f'"{"x" * 6_000}"', f'"{"9" * 5_000}"'),
     *("[" * DEEP, "[" * DEEP + "]" * DEEP, '{"a":' * DEEP + "1" + "}" * DEEP, "[" * 400 + "]" * 400, "[" * 960 + "]" * 960),
 )
 """In place of a value; the last are too deep for a parser that calls itself."""
@@ -44,7 +44,7 @@ ODD_TEXT = st.one_of(
             "1e400",
             "1_0",
             "all",
-            "x" * 60_000,
+            "x" * 6_000,
             "~",
             "~nobody/x",
         ]
@@ -62,7 +62,9 @@ def right_or_refused(parse: Callable[[], Result], *refusals: type[Exception]) ->
     """What was parsed, or None where it was refused as it should be: in one line, of the project's errors or of those that are named."""
     try:
         return parse()
-    except (EmbedderError, *refusals) as error:
+    except Exception as error:
+        if not isinstance(error, (EmbedderError, *refusals)):
+            raise
         message = str(error)
         assert message
         assert len(message) <= LONGEST_MESSAGE

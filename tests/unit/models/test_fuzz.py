@@ -39,7 +39,7 @@ def test_a_slim_file_is_right_or_refused_when_its_header_is_damaged(slim_file: P
     header, body = whole[8:length].rstrip(), whole[length:]
     expected = checkpoint.shapes_of(TINY.model)
 
-    @fuzzed(50)
+    @fuzzed(25)
     @given(st.one_of(altered_json(header), damaged(header)), st.booleans())
     def check(header: bytes, is_cut: bool) -> None:  # noqa: FBT001 - hypothesis'
         place.write_bytes(len(header).to_bytes(8, "little") + header + (body[:-4] if is_cut else body))
@@ -80,7 +80,7 @@ def test_a_checkpoint_is_right_or_refused_when_its_pickle_or_directory_is_damage
         found = right_or_refused(lambda: read(place))
         assert found is None or all(found[0][name].shape == tensor.shape for name, tensor in expected.items())
 
-    @fuzzed(25)
+    @fuzzed(12)
     @given(damaged(members[pickled]))
     def check_pickle(data: bytes) -> None:
         with zipfile.ZipFile(place, "w", zipfile.ZIP_STORED) as archive:
@@ -88,7 +88,7 @@ def test_a_checkpoint_is_right_or_refused_when_its_pickle_or_directory_is_damage
                 archive.writestr(name, data if name == pickled else content)
         check_read()
 
-    @fuzzed(25)
+    @fuzzed(12)
     @given(damaged(whole[directory:]))
     def check_directory(data: bytes) -> None:
         place.write_bytes(whole[:directory] + data)

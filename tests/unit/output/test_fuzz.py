@@ -76,7 +76,7 @@ def check_run(run: Run) -> None:
     assert all(isinstance(file.etag, str) and type(file.size) is int and file.size >= 0 for file in run.inventory.values())
 
 
-@fuzzed(150)
+@fuzzed(100)
 @given(st.sampled_from(RECORDS).flatmap(mutated))
 def test_a_run_record_is_right_or_refused_when_it_is_altered(data: bytes) -> None:
     run = right_or_refused(lambda: Run.from_json(data, "here"))
@@ -87,7 +87,7 @@ def test_a_run_record_is_right_or_refused_when_it_is_altered(data: bytes) -> Non
         assert run.config == replace(RUN, format=1).config
 
 
-@fuzzed(150)
+@fuzzed(100)
 @given(st.sampled_from(RECORDS).flatmap(altered_json))
 def test_a_run_record_is_right_or_refused_when_its_checksums_are_made_to_fit(data: bytes) -> None:
     run = right_or_refused(lambda: Run.from_json(resealed(data), "here"))
@@ -124,7 +124,7 @@ def test_a_run_record_is_refused_when_a_field_is_of_another_kind(change: dict[st
         Run.from_json(data, "here")
 
 
-@fuzzed(200)
+@fuzzed(120)
 @given(mutated(MANIFEST.to_json()))
 def test_a_manifest_is_right_or_refused_when_it_is_altered(data: bytes) -> None:
     manifest = right_or_refused(lambda: Manifest.from_json(data, "here"))
@@ -171,7 +171,9 @@ def test_a_manifest_is_refused_when_a_field_of_a_column_is_of_another_kind(chang
     "change",
     [
         *({"columns": {number: vars(MANIFEST.columns[7])}} for number in ("07", " 7", "\u0667", "1_0", "7.0", "-1")),
-        *({"chips": chips} for chips in (None, [], {"embedded": "3"}, {"embedded": True}, {"embedded": -1})),
+        {"chips": None},
+        {"chips": []},
+        *({"chips": {"embedded": count}} for count in ("3", True, -1, None, 1.0)),
         *({"complete": complete} for complete in (None, 1, "true")),
         *({name: 5} for name in ("recipe", "config_digest", "weights", "weights_sha256", "package_version", "warning")),
         {"year": "2020"},
@@ -188,14 +190,14 @@ def test_a_file_beside_the_manifest_or_in_a_folder_there_is_taken(file: str) -> 
     assert Manifest.from_json(replace(MANIFEST, columns=columns).to_json(), "here").columns[7].file == file
 
 
-@fuzzed(150)
+@fuzzed(100)
 @given(damaged(FILE))
 def test_a_column_file_is_right_or_refused_when_it_is_damaged(data: bytes) -> None:
     if right_or_refused(lambda: column_file.check(data, RUN, COLUMN)):
         assert data == FILE
 
 
-@fuzzed(150)
+@fuzzed(100)
 @given(altered_json(pq.ParquetFile(io.BytesIO(FILE)).schema_arrow.metadata[FOOTER_KEY]))
 def test_a_column_file_is_right_or_refused_when_its_footer_is_altered(footer: bytes) -> None:
     # no seal fits it, so that none is right

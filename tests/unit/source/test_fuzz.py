@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from embedder.errors import EmbedderError, SourceError
 from embedder.grid import Tile, Window
@@ -51,7 +52,7 @@ def test_a_table_of_blocks_is_right_or_refused_when_it_is_damaged(tiles: dict[st
     right = index_blocks(reader_of(whole), len(whole))
     assert any(block.stop > block.start for block in right.values())
 
-    @fuzzed(200)
+    @fuzzed(100)
     @given(damaged(whole[:4_096]))
     def check(head: bytes) -> None:
         data = head + whole[4_096:]
@@ -82,7 +83,7 @@ def test_a_tile_is_right_or_refused_when_its_header_is_damaged(tiles: dict[str, 
     source, stop = open_source(str(tmp_path)), threading.Event()
     stop.set()  # nothing is worth another attempt
 
-    def read() -> np.ndarray:  # type: ignore[type-arg]
+    def read() -> NDArray[np.uint16]:
         return TileReader(source, TILE.key(2020), TILE, source.stat(TILE.key(2020)), stop).read(WINDOW)
 
     right = read()
@@ -139,7 +140,7 @@ def test_an_inventory_holds_what_is_a_tile_whatever_is_listed(keys: list[str]) -
     assert {tile.key(2020) for tile in inventory or {}} <= set(keys)
 
 
-@fuzzed(50)
+@fuzzed(30)
 @given(
     st.one_of(
         ODD_TEXT,

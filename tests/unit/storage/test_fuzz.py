@@ -19,7 +19,7 @@ ADDRESSES = st.one_of(
 )
 
 
-@fuzzed(50)
+@fuzzed(30)
 @given(ADDRESSES)
 def test_an_output_is_opened_or_refused_whatever_is_typed(url: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -28,7 +28,7 @@ def test_an_output_is_opened_or_refused_whatever_is_typed(url: str) -> None:
     assert storage is None or storage.url.startswith(("s3://", "/"))
 
 
-@fuzzed(200)
+@fuzzed(100)
 @given(ADDRESSES.filter(lambda text: "\0" not in text), ADDRESSES)
 def test_a_proxy_is_found_or_refused_whatever_is_set(proxy: str, url: str) -> None:
     try:
@@ -46,7 +46,7 @@ def test_a_proxy_is_found_or_refused_whatever_is_set(proxy: str, url: str) -> No
                 assert all(text.isascii() for text in found.headers.values())
 
 
-@fuzzed(200)
+@fuzzed(100)
 @given(ADDRESSES.filter(lambda text: "\0" not in text))
 def test_exceptions_from_the_proxy_are_read_whatever_is_set(entries: str) -> None:
     try:
