@@ -86,8 +86,8 @@ class _Order:
 class FaultyProxy:
     """A proxy at `url` in front of `upstream` (http://host:port), while its context lasts."""
 
-    def __init__(self, upstream: str, tls: ssl.SSLContext | None = None) -> None:
-        """With `tls` it speaks https."""
+    def __init__(self, upstream: str, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+        """With `tls` it speaks https; `host` is the address that it listens at."""
         self.served: list[Served] = []
         """Every request that got a reply, in the order of the replies."""
         self.is_away = False
@@ -98,10 +98,10 @@ class FaultyProxy:
         self.upstream = urlsplit(upstream).netloc
         self._orders: list[_Order] = []
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
+        self._server = _Server((host, 0), type("Handler", (_Handler,), {"proxy": self}))
         if tls:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
+        self.url = f"{'https' if tls else 'http'}://{host}:{self._server.server_port}"
 
     def inject(self, fault: Fault | Flipped | Refusal, *, method: str = "GET", path: str = "", times: int = 1) -> None:
         """Break the next `times` requests of this method whose path contains `path`; orders apply in the order given."""
@@ -139,8 +139,8 @@ class _Server(ThreadingHTTPServer):
     """Connections that may wait: as many as threads may open at once."""
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of a client that did not trust the certificate."""
-        if not isinstance(sys.exception(), ssl.SSLError):
+        """Say nothing of a client that did not trust the certificate, or that has gone."""
+        if not isinstance(sys.exception(), (ssl.SSLError, ConnectionError)):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
