@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
@@ -122,13 +123,18 @@ def _compare(broken: Broken, where: str, mine: pa.Table, other: pa.Table) -> Non
 
 
 def check_names(broken: Broken, output: Output, *, is_forced: bool) -> None:
-    """That a column has one file, the one that the manifest names; once forced, one in the other place is no longer one's."""
+    """That a column has one file, the one that the manifest names; where columns were forced, what they were before stays."""
     named = {entry["file"] for entry in output.manifest()["columns"].values()}
     others = output.names() - named - BESIDES
     if is_forced:
-        files = {Path(name).name for name in named}
-        others = {name for name in others if Path(name).name not in files}
+        columns = {_stem(name) for name in named}
+        others = {name for name in others if _stem(name) not in columns}
     broken.add(TWICE, *(f"{output.url}: {name} beside the named files" for name in sorted(others)))
+
+
+def _stem(name: str) -> str:
+    """What a column's files have in common."""
+    return re.sub(r"^(forced/)?(\w+_\d{4}_\d{4})(_\w+)?\.parquet$", r"\2", name)
 
 
 class Witness:
@@ -140,7 +146,6 @@ class Witness:
         self._outputs: dict[str, Output] = {}
         self._last: dict[str, Manifest] = {}
         self._versions: dict[str, set[str]] = defaultdict(set)
-        self._forced: set[str] = set()
         self._looking = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="witness")
@@ -148,10 +153,6 @@ class Witness:
     def watch(self, output: Output) -> None:
         """From now on."""
         self._outputs[output.url] = output
-
-    def allow_rewrites(self, output: Output) -> None:
-        """From now on: a run with --force is about to begin."""
-        self._forced.add(output.url)
 
     def release(self, output: Output) -> None:
         """Look a last time, and no more."""
@@ -193,8 +194,8 @@ class Witness:
         for name, version in listed.items():
             found = self._versions[f"{output.url}/{name}"]
             found.add(version)
-            if len(found) > 1 and output.url not in self._forced:
-                self.broken.add(TWICE, f"{output.url}: {name} was written again, and nobody forced it")
+            if len(found) > 1:
+                self.broken.add(TWICE, f"{output.url}: {name} was written again")
 
     def _compare_with_before(self, output: Output, manifest: Manifest | None) -> None:
         before = self._last.get(output.url)
