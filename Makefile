@@ -6,10 +6,11 @@ READY := .venv/.ready
 TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 DEMO := build/demo
 POLICY := build/policy
+AUDIT := build/audit
 LOCK = $(PYTHON) -m uv pip compile --python-version 3.11 --universal --generate-hashes --no-emit-package torch \
 	--no-annotate --no-header --quiet $(ARGS)
 
-.PHONY: help demo test lint policy bench docs lock clean
+.PHONY: help demo test lint policy audit bench docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -22,19 +23,23 @@ demo: $(READY) ## embed a small made-up sample on this machine, and say what was
 	@echo "Open the picture to see what was embedded; read a file with geopandas.read_parquet, or look at it in QGIS."
 
 test: $(READY) ## all tests that this machine can run; ARGS="-k grid" for some of them
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(PYTHON) -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup $(ARGS)
 
-lint: $(READY) ## ruff, mypy, and which folder may import which
+lint: $(READY) ## ruff, mypy, which folder may import which, and hadolint on the Dockerfile
 	@$(PYTHON) -m ruff check
 	@$(PYTHON) -m ruff format --check
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports --no-logo
+	@.venv/bin/hadolint image/Dockerfile
 
 policy: $(POLICY)/.ready ## checkov on what the chart renders, the pods of its workflow among it
 	@rm -rf $(POLICY)/objects
 	@$(POLICY)/venv/bin/python tests/policy/pods.py tests/golden/chart $(POLICY)/objects
 	@$(POLICY)/venv/bin/checkov --config-file tests/policy/checkov.yaml --directory $(POLICY)/objects
 	@echo "Checkov finds nothing; tests/policy/checkov.yaml says what is skipped, and why."
+
+audit: $(AUDIT)/.ready ## known holes in what the locks name; asks a service, so that the CI does without
+	@$(AUDIT)/venv/bin/python tests/policy/audit.py --exceptions tests/policy/audit.toml --also "$(TORCH)" requirements*.lock
 
 bench: $(READY) ## what the claims about speed rest on
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PYTHON) "$$script" || exit; done
@@ -46,6 +51,7 @@ lock: $(READY) ## find the dependencies anew; ARGS=--upgrade for the newest
 	$(LOCK) pyproject.toml --output-file requirements.lock
 	$(LOCK) pyproject.toml --extra explore --group dev --output-file requirements-dev.lock
 	$(LOCK) --group policy --output-file requirements-policy.lock
+	$(LOCK) --group audit --output-file requirements-audit.lock
 
 clean: ## remove .venv, build/ and the caches
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
@@ -68,4 +74,10 @@ $(POLICY)/.ready: requirements-policy.lock | $(READY)
 	@echo "Setting up checkov in $(POLICY), once: a minute"
 	@$(PYTHON) -m venv --clear $(POLICY)/venv
 	@$(POLICY)/venv/bin/python -m pip install --disable-pip-version-check --quiet --no-compile --require-hashes --requirement requirements-policy.lock
+	@touch $@
+
+$(AUDIT)/.ready: requirements-audit.lock | $(READY)
+	@echo "Setting up pip-audit in $(AUDIT), once"
+	@$(PYTHON) -m venv --clear $(AUDIT)/venv
+	@$(AUDIT)/venv/bin/python -m pip install --disable-pip-version-check --quiet --no-compile --require-hashes --requirement requirements-audit.lock
 	@touch $@

@@ -43,6 +43,10 @@ class SourceError(ConfigurationError):
     """A tile is not what the grid or the inventory says."""
 
 
+class RefusedTileError(SourceError):
+    """A tile that the listing has is not given out."""
+
+
 class WeightsError(ConfigurationError):
     """A checkpoint that cannot be used: damaged, not a checkpoint, or of another model."""
 

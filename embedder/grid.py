@@ -75,7 +75,7 @@ class Tile:
     @classmethod
     def from_name(cls, name: str) -> "Tile":
         """The tile called `name`; ValueError where the name is none of this grid's."""
-        match = re.fullmatch(r"N(\d{2})W(\d{3})", name)
+        match = re.fullmatch(r"N(\d{2})W(\d{3})", name, re.ASCII)
         tile = match and cls(row=NORTH - 1 - int(match[1]), column=-WEST - int(match[2]))
         if not tile or not (0 <= tile.row < TILES_HIGH and 0 <= tile.column < TILES_WIDE):
             raise ValueError(f"{name!r} is not a tile of the grid (N49W125 to N24W068)")
@@ -165,9 +165,9 @@ def parse_columns(text: str) -> list[int]:
         return list(range(COLUMN_COUNT))
     columns: set[int] = set()
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        match = re.fullmatch(r"\s*(\d{1,18})\s*(?:-\s*(\d{1,18})\s*)?", part, re.ASCII)
         if not match:
-            raise ValueError(f"{part!r} is not a column: write 'all', or numbers and ranges such as 1155-1158,17")
+            raise ValueError(f"{part[:40]!r} is not a column: write 'all', or numbers and ranges such as 1155-1158,17")
         first, last = int(match[1]), int(match[2] or match[1])
         if first > last:
             raise ValueError(f"{part.strip()!r} counts backwards: write {last}-{first}")

@@ -21,6 +21,12 @@ settings.register_profile("noisy machines", deadline=None, suppress_health_check
 settings.load_profile("noisy machines")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side run the tests of different files, but for those of the cluster, of which there is one."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("e2e" if "e2e" in item.path.parts else item.path.as_posix()))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_aws_settings() -> Iterator[None]:
     """Hide the machine's AWS settings from the tests and from the processes that they start."""

@@ -3,6 +3,7 @@
 import ssl
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from http import HTTPStatus
@@ -29,6 +30,8 @@ class Fault(Enum):
     """The connection closes without a reply."""
     HANG = auto()
     """No reply comes until the proxy stops."""
+    TRICKLE = auto()
+    """The reply comes byte by byte, 50 a second, until the client has had enough or the proxy stops."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,14 @@ class Refusal:
     code: str = ""
     """S3's name of the error; without one the answer has no body."""
     message: str = "injected"
+    page: str = ""
+    """In place of S3's error."""
 
     @property
     def body(self) -> bytes:
         """The error as S3 writes it."""
-        if not self.code:
-            return b""
+        if self.page or not self.code:
+            return self.page.encode()
         return f"<?xml version='1.0'?><Error><Code>{self.code}</Code><Message>{self.message}</Message></Error>".encode()
 
 
@@ -81,22 +86,30 @@ class _Order:
 class FaultyProxy:
     """A proxy at `url` in front of `upstream` (http://host:port), while its context lasts."""
 
-    def __init__(self, upstream: str, tls: ssl.SSLContext | None = None) -> None:
-        """With `tls` it speaks https."""
+    def __init__(self, upstream: str, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+        """With `tls` it speaks https; `host` is the address that it listens at."""
         self.served: list[Served] = []
         """Every request that got a reply, in the order of the replies."""
+        self.is_away = False
+        """Each connection closes without a reply, and the server behind sees no request."""
+        self.delay_s = 0.0
+        """Before each reply."""
         self.stopping = threading.Event()
         self.upstream = urlsplit(upstream).netloc
         self._orders: list[_Order] = []
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
+        self._server = _Server((host, 0), type("Handler", (_Handler,), {"proxy": self}))
         if tls:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
+        self.url = f"{'https' if tls else 'http'}://{host}:{self._server.server_port}"
 
     def inject(self, fault: Fault | Flipped | Refusal, *, method: str = "GET", path: str = "", times: int = 1) -> None:
         """Break the next `times` requests of this method whose path contains `path`; orders apply in the order given."""
         self._orders.append(_Order(fault, method, path, times))
+
+    def forget(self) -> None:
+        """Break nothing any more."""
+        self._orders.clear()
 
     def take(self, method: str, path: str) -> Fault | Flipped | Refusal | None:
         """The fault that is due for this request, if any; each is used up."""
@@ -126,8 +139,8 @@ class _Server(ThreadingHTTPServer):
     """Connections that may wait: as many as threads may open at once."""
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of a client that did not trust the certificate."""
-        if not isinstance(sys.exception(), ssl.SSLError):
+        """Say nothing of a client that did not trust the certificate, or that has gone."""
+        if not isinstance(sys.exception(), (ssl.SSLError, ConnectionError)):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
@@ -138,6 +151,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.proxy.is_away:
+            self.close_connection = True
+            return
+        self.proxy.stopping.wait(self.proxy.delay_s)
         fault = self.proxy.take(self.command, self.path)
         if isinstance(fault, Refusal):
             etag = [("ETag", '"0"')] if fault.status == HTTPStatus.OK else []  # as every S3 has it
@@ -156,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is Fault.HALF_BODY:
             reply = reply[: len(reply) // 2]
             self.close_connection = True
-        self._reply(status, headers, reply)
+        self._reply(status, headers, reply, fault)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815 - the names that http.server looks for
 
@@ -178,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             connection.close()
 
-    def _reply(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+    def _reply(self, status: int, headers: list[tuple[str, str]], body: bytes, fault: object = None) -> None:
         sent = b"" if self.command == "HEAD" else body
         asked = {name.lower(): value for name, value in self.headers.items()}
         self.proxy.served.append(Served(self.command, self.path, asked, status, len(sent)))
@@ -186,7 +203,15 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in headers:
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(sent)
+        if fault is not Fault.TRICKLE:
+            self.wfile.write(sent)
+            return
+        self.close_connection = True
+        with suppress(OSError):
+            for byte in sent:
+                if self.proxy.stopping.wait(0.02):
+                    break
+                self.wfile.write(bytes([byte]))
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

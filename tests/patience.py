@@ -1,18 +1,22 @@
-"""The code's patience, with shorter waits or fewer attempts."""
-
-from dataclasses import replace
-from typing import Literal
+"""The code's patience, without its waits, or with fewer attempts."""
 
 import pytest
-from tenacity import wait_fixed
+import tenacity
 
 from embedder.storage import retries
 
 
-def shorten_waits(monkeypatch: pytest.MonkeyPatch, *kinds: Literal["SOURCE", "OUTPUT", "CHECKPOINT"], wait_s: float = 0.01) -> None:
-    for kind in kinds:
-        monkeypatch.setattr(retries, kind, replace(getattr(retries, kind), wait=wait_fixed(wait_s)))
+def skip_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Have waits pass at once, and the time with them; returned are the seconds of each, as they come."""
+    waits: list[float] = []
+    monkeypatch.setattr(retries, "now", lambda: sum(waits))
+    monkeypatch.setattr(retries, "pause", lambda seconds, _stop: waits.append(seconds))
+    return waits
 
 
-def limit_attempts(monkeypatch: pytest.MonkeyPatch, kind: Literal["SOURCE", "OUTPUT", "CHECKPOINT"], attempts: int) -> None:
-    monkeypatch.setattr(retries, kind, replace(getattr(retries, kind), attempts=attempts))
+def limit_attempts(monkeypatch: pytest.MonkeyPatch, attempts: int) -> None:
+    """The same, with so many attempts at anything, and none of it known from tests before."""
+    skip_waits(monkeypatch)
+    monkeypatch.setattr(retries, "WAIT", tenacity.wait_fixed(1))
+    for name in ("FIRST_CONTACT_S", "REACHED_S", "DOUBT_S"):
+        monkeypatch.setattr(retries, name, attempts - 1)

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -92,7 +93,16 @@ class Snapshot:
 
 
 def snapshot(workflow: Object) -> Snapshot:
-    """What the workflow's nodes say."""
+    """What the workflow's nodes say; ConfigurationError where it is none as Argo writes it."""
+    try:
+        return _snapshot(workflow)
+    except (ArithmeticError, AttributeError, EOFError, LookupError, OSError, RecursionError, TypeError, ValueError, zlib.error) as error:
+        raise ConfigurationError(
+            f"what answers as the cluster gives no workflow as Argo writes it ({error!r:.200}): check ARGO_SERVER, and Argo's version"
+        ) from error
+
+
+def _snapshot(workflow: Object) -> Snapshot:
     status = workflow.get("status", {})
     nodes = nodes_of(workflow)
     steps = [node for node in nodes.values() if node.get("type") == "Retry"]

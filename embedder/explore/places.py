@@ -45,9 +45,9 @@ def parse_box(text: str) -> Bounds:
     except ValueError:
         raise UsageError(f"{text[:80]!r} is not a box: write west,south,east,north in degrees, such as -122,36.6,-121.7,36.8") from None
     if not (np.isfinite([west, south, east, north]).all() and west < east and south < north):
-        raise UsageError(f"box {text[:80]} is empty: west must be less than east, and south less than north")
+        raise UsageError(f"box {text[:80]!r} is empty: west must be less than east, and south less than north")
     if east <= GRID.west or west >= GRID.east or north <= GRID.south or south >= GRID.north:
-        raise UsageError(f"box {text[:80]} is off the grid: {_GRID_TEXT}")
+        raise UsageError(f"box {text[:80]!r} is off the grid: {_GRID_TEXT}")
     return Bounds(west=west, south=south, east=east, north=north)
 
 

@@ -8,6 +8,7 @@ checkpoint always gives the same bytes. Facts: github.com/safetensors/safetensor
 """
 
 import json
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -88,7 +89,7 @@ def seed_of(path: Path) -> int | None:
         return None
     with safetensors.safe_open(path, framework="pt") as file:
         seed = (file.metadata() or {}).get("seed")
-    if seed is not None and not seed.isdecimal():
+    if seed is not None and not re.fullmatch(r"[0-9]{1,18}", seed):
         raise WeightsError(f"{path} says that its weights are random, of the seed {seed[:40]!r}, which is none; {GIVE}")
     return None if seed is None else int(seed)
 
@@ -179,7 +180,7 @@ def _read_safetensors(path: Path, start: bytes) -> dict[str, Tensor]:
             metadata: dict[str, str] = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (safetensors.SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is a damaged safetensors file ({error}); download it again") from error
+        raise WeightsError(f"{path} is a damaged safetensors file ({error!s:.200}); download it again") from error
     if metadata.get("format") == FORMAT and metadata.get("version") != FORMAT_VERSION:
         raise WeightsError(f"{path} is of slim format {metadata.get('version')}, this package reads {FORMAT_VERSION}; make it anew")
     return _encoder_in(tensors, path)
@@ -213,7 +214,7 @@ def _fit(found: Shapes, expected: Shapes) -> float:
 
 
 def _check_values(tensor: Tensor, name: str, path: Path) -> None:
-    if not tensor.is_floating_point() or tensor.layout != torch.strided:
+    if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.is_meta:
         raise WeightsError(f"{path}: {PREFIX}{name} holds {tensor.dtype}, not plain floating-point numbers")
     # A sum is one quick pass; only where it is not finite does each number have to be looked at.
     if not torch.isfinite(tensor.sum(dtype=torch.float32)) and not torch.isfinite(tensor).all():

@@ -102,7 +102,7 @@ def random_seed(location: str) -> int | None:
     if scheme != "random" or not colon:
         return None
     if not re.fullmatch(r"[0-9]{1,18}", seed):
-        raise UsageError(f"{location!r} has no seed: write random: and a whole number, such as random:0")
+        raise UsageError(f"{location[:40]!r} has no seed: write random: and a whole number, such as random:0")
     return int(seed)
 
 

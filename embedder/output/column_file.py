@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from embedder import __version__
 from embedder.errors import InvalidFileError
 from embedder.grid import Chip, column_chips, column_window, tile_windows
+from embedder.output.fields import parse_json
 from embedder.output.run import Run
 from embedder.source.strip import chips_with_tiles
 
@@ -109,7 +110,7 @@ def check(data: bytes, run: Run, column: int) -> CheckedColumn:
     """What the file holds, every value of it read; InvalidFileError says what is wrong with it."""
     try:
         parquet = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
-        footer = json.loads(parquet.schema_arrow.metadata[FOOTER_KEY])
+        footer = parse_json(parquet.schema_arrow.metadata[FOOTER_KEY])
         table = parquet.read()
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidFileError(f"unreadable: {' '.join(str(error).split())[:200]}") from error
@@ -123,14 +124,18 @@ def check(data: bytes, run: Run, column: int) -> CheckedColumn:
     }
     for name, value in promised.items():
         if not isinstance(footer, dict) or footer.get(name) != value:
-            raise InvalidFileError(f"of another run: its {name} is {footer.get(name) if isinstance(footer, dict) else None}, not {value}")
+            found = footer.get(name) if isinstance(footer, dict) else None
+            raise InvalidFileError(f"of another run: its {name} is {found!s:.100}, not {value}")
     outcomes = footer.get("outcomes")
     if not isinstance(outcomes, str) or len(outcomes) != len(chips) or set(outcomes) - set(OUTCOMES):
         raise InvalidFileError(f"wrong count: its outcomes are not one of e, n, t for each of {len(chips)} chips")
     for chip, outcome, exists in zip(chips, outcomes, chips_with_tiles(run.inventory, column, run.recipe.chip_pixels), strict=True):
         if (outcome == "t") == exists:
             raise InvalidFileError(f"its outcomes say {OUTCOMES[outcome]} of chip {chip.id}, the inventory says otherwise")
-    _check_rows(table, run, column, outcomes)
+    try:
+        _check_rows(table, run, column, outcomes)
+    except (pa.ArrowException, ValueError, TypeError) as error:  # what nobody writes, such as a name that is not UTF-8
+        raise InvalidFileError(f"unreadable: {' '.join(str(error).split())[:200]}") from error
     # Parquet's own checksums leave out its headers and footer, a fifth of a small file.
     seal = parquet.metadata.metadata.get(SEAL_KEY)
     if seal is None:

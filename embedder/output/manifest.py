@@ -9,8 +9,20 @@ from embedder import __version__
 from embedder.errors import ConfigurationError, NotFoundError
 from embedder.grid import COLUMN_COUNT, column_window
 from embedder.output.column_file import OUTCOMES, CheckedColumn
+from embedder.output.fields import Kind, check_fields, is_count, is_file, is_flag, is_sha256, is_text, optional, parse_json
 from embedder.output.formats import MANIFEST
 from embedder.output.run import Run, RunPlace
+
+FILE_FIELDS: dict[str, Kind] = {"file": is_file, "rows": is_count, "bytes": is_count, "sha256": is_sha256}
+"""What a manifest says of a column's file."""
+FIELDS: dict[str, Kind] = {
+    **dict.fromkeys(("recipe", "config_digest", "weights", "weights_sha256", "package_version"), is_text),
+    "year": is_count,
+    "complete": is_flag,
+    "chips": lambda value: isinstance(value, dict) and all(map(is_count, value.values())),
+    "warning": optional(is_text),
+}
+"""What it says of the whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,14 +89,17 @@ class Manifest:
     def from_json(cls, data: bytes, where: str) -> Self:
         """The manifest in a file; ConfigurationError where it is none that this version can read."""
         try:
-            record = json.loads(data)
+            record = parse_json(data)
             MANIFEST.check(record.get("format", 1), where)
-            columns = {int(column): PublishedColumn(**_known(PublishedColumn, entry)) for column, entry in record["columns"].items()}
-            for column in columns:
+            columns = {_number(column): PublishedColumn(**_known(PublishedColumn, entry)) for column, entry in record["columns"].items()}
+            for column, file in columns.items():
                 column_window(column)  # raises where there is none
-            return cls(**_known(cls, record) | {"columns": dict(sorted(columns.items()))})
+                check_fields(vars(file), FILE_FIELDS)
+            manifest = cls(**_known(cls, record) | {"columns": dict(sorted(columns.items()))})
+            check_fields(vars(manifest), FIELDS)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigurationError(f"{where} is not a manifest ({error!r}): restore it, or remove it and finalize again") from error
+            raise ConfigurationError(f"{where} is not a manifest ({error!r:.200}): restore it, or remove it and finalize again") from error
+        return manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +128,13 @@ def find_manifest_of(place: RunPlace, run: Run) -> StoredManifest | None:
     if published and published.manifest.config_digest != run.config_digest:
         raise ConfigurationError(f"{place.storage.where(place.manifest_key)} is another run's: use another --output, or remove it")
     return published
+
+
+def _number(text: str) -> int:
+    """A column's; ValueError for 07 beside 7."""
+    if str(int(text)) != text:
+        raise ValueError(f"a column can't be {text!r:.40}")
+    return int(text)
 
 
 def _known(kind: type[Manifest | PublishedColumn], record: dict[str, Any]) -> dict[str, Any]:

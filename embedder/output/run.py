@@ -5,12 +5,13 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 from uuid import uuid4
 
 from embedder import __version__
 from embedder.errors import ConfigurationError, ConflictError, NotFoundError
-from embedder.grid import Tile, format_columns, parse_columns
+from embedder.grid import VERSIONS, Tile, format_columns, parse_columns
+from embedder.output.fields import Kind, check_fields, is_count, is_line, is_sha256, is_text, optional, parse_json
 from embedder.output.formats import COLUMN_FILE, RUN_RECORD
 from embedder.recipes import RECIPES, Precision, Recipe
 from embedder.source.inventory import Inventory, TileFile
@@ -18,6 +19,19 @@ from embedder.storage import Storage
 
 FORCED = "forced"
 """The folder below a run's own for columns embedded again: what is published there before stays as it is."""
+FIELDS: dict[str, Kind] = {
+    "column_format": is_count,
+    "year": lambda value: type(value) is int and value in VERSIONS,
+    "source": is_text,
+    "weights": is_text,
+    "seed": optional(is_count),
+    "checkpoint_sha256": optional(is_sha256),
+    "weights_sha256": is_sha256,
+    "precision": lambda value: value in get_args(Precision),
+}
+"""What a record says beside recipe, inventory and columns, as a run holds it."""
+FILE_FIELDS: dict[str, Kind] = {"etag": is_line, "size": is_count}
+"""What it says of a tile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +116,7 @@ class Run:
     def from_json(cls, data: bytes, where: str) -> "Run":
         """The run of a record; ConfigurationError where it is none that this version can read."""
         try:
-            record = json.loads(data)
+            record = parse_json(data)
             RUN_RECORD.check(record["format"], where)
             run = cls(
                 format=record["format"],
@@ -118,11 +132,14 @@ class Run:
                 precision=record["precision"],
                 columns=tuple(parse_columns(record["columns"])),
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigurationError(f"{where} is not a run record ({error!r}): restore it, or use another --output") from error
-        sums = {"config digest": (record.get("config_digest"), run.config_digest)}
-        if run.format > 1:
-            sums["SHA-256"] = record.pop("record_sha256", None), _sha256_of(record)
+            check_fields(vars(run), FIELDS)
+            for file in run.inventory.values():
+                check_fields(vars(file), FILE_FIELDS)
+            sums = {"config digest": (record.get("config_digest"), run.config_digest)}
+            if run.format > 1:
+                sums["SHA-256"] = record.pop("record_sha256", None), _sha256_of(record)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ConfigurationError(f"{where} is not a run record ({error!r:.200}): restore it, or use another --output") from error
         for name, (stored, computed) in sums.items():
             if stored != computed:
                 raise ConfigurationError(f"{where} was altered: its {name} does not fit its content: restore it, or use another --output")

@@ -64,8 +64,14 @@ def index_blocks(read: Callable[[int, int], bytes], size: int) -> dict[tuple[int
     Raises DamagedBlockError where there is no such table: GDAL would take the blocks that it cannot find for blocks of nodata.
     Source: TIFF 6.0 and BigTIFF, in the layout that `layout_of` has found.
     """
+
+    def read_within(start: int, stop: int) -> bytes:
+        if stop > size:
+            raise DamagedBlockError(f"its table of blocks would end at byte {stop}, in a file of {size}")
+        return read(start, stop)
+
     try:
-        offsets, sizes = (_numbers(read, tag) for tag in (OFFSETS_TAG, SIZES_TAG))
+        offsets, sizes = (_numbers(read_within, tag) for tag in (OFFSETS_TAG, SIZES_TAG))
     except (struct.error, KeyError) as error:
         raise DamagedBlockError("it has no table of its blocks") from error
     index = {}

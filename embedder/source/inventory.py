@@ -1,28 +1,28 @@
 """Which tiles exist, from a listing of the source: an S3 bucket by https or s3 address, or a folder with the same tree."""
 
-import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from embedder.errors import (
     ConfigurationError,
     ConnectionSettingsError,
     NoS3Error,
     NotFoundError,
+    RefusedTileError,
     SourceError,
-    TemporaryError,
     UsageError,
 )
 from embedder.grid import Tile
-from embedder.storage import retries
-from embedder.storage.base import os_errors_at, path_of
+from embedder.storage import network, retries
+from embedder.storage.base import os_errors_at, path_of, split_s3
 from embedder.storage.folder import files_below
 
 if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
 
@@ -30,8 +30,11 @@ AMAZON = "https://s3.amazonaws.com"
 """Amazon's own S3: below it each bucket's host name leads to the bucket's region."""
 CHANGED = {404, 412}
 """What a conditional GET answers where the tile is gone, or another one."""
+OF_A_WRITE = {409, 412}
+"""May pass for who writes; of a tile that nobody writes they are a refusal."""
 PUBLIC_SOURCE = "https://esa-worldcover-s2.s3.amazonaws.com"
 """The public bucket of the composites."""
+WRONG_ADDRESS = "the source's address names no bucket and no folder: write s3://bucket, https://host/bucket or a path"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +65,13 @@ class Source(Protocol):
         """Keys below a prefix, with what the listing says of each."""
 
     def stat(self, key: str) -> TileFile:
-        """What is there now; NotFoundError where nothing is. One attempt."""
+        """What is there now; NotFoundError where nothing is, RefusedTileError where it isn't said. One attempt."""
 
     def read_range(self, key: str, file: TileFile, start: int, stop: int) -> bytes:
-        """Bytes [start, stop) of a tile; SourceError where it is no longer the one in the inventory. One attempt."""
+        """Bytes [start, stop) of a tile. One attempt.
+
+        SourceError where it is no longer the one in the inventory, RefusedTileError where it isn't given out.
+        """
 
 
 def list_tiles(source: Source, year: int) -> Inventory:
@@ -112,25 +118,30 @@ def open_source(location: str, *, silence_s: int | None = None) -> Source:
     if "://" not in location:
         return FolderSource(location)
     location = location.rstrip("/")
+    if location.lower().startswith("s3://"):
+        try:
+            bucket, prefix = split_s3(location)
+        except ValueError:
+            raise UsageError(WRONG_ADDRESS) from None
+        return BucketSource(location, bucket=bucket, prefix=prefix, endpoint=network.s3_endpoint(), silence_s=silence_s)
     try:
         address = urlsplit(location)
-    except ValueError as error:
-        raise UsageError(f"source {location!r} is no address ({error}): write s3://bucket, https://host/bucket or a path") from error
+        has_port = address.port is None or address.port
+    except ValueError:
+        has_port = False
+    if not has_port or address.scheme not in ("http", "https") or not address.hostname:
+        raise UsageError(WRONG_ADDRESS)
     if "@" in address.netloc:
         raise UsageError("the source's address holds a user or a password: leave them out; the source is read without")
-    if address.scheme == "s3" and address.netloc:
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        return BucketSource(location, bucket=address.netloc, prefix=address.path, endpoint=endpoint, silence_s=silence_s)
-    if address.scheme in ("http", "https") and address.netloc:
-        amazon = re.fullmatch(r"(?P<bucket>.+)\.(?P<host>s3[.-](?:[a-z0-9-]+\.)?amazonaws\.com(?:\.cn)?)", address.netloc)
-        if amazon:
-            endpoint = f"{address.scheme}://{amazon['host']}"
-            return BucketSource(location, bucket=amazon["bucket"], prefix=address.path, endpoint=endpoint, silence_s=silence_s)
-        bucket, _, prefix = address.path.strip("/").partition("/")
-        if bucket:
-            endpoint = f"{address.scheme}://{address.netloc}"
-            return BucketSource(location, bucket=bucket, prefix=prefix, endpoint=endpoint, silence_s=silence_s)
-    raise UsageError(f"source {location!r} is no bucket and no folder: write s3://bucket, https://host/bucket or a path")
+    if "?" in location or "#" in location:
+        raise UsageError("the source's address holds a ? or a #: leave it out; where it is a key's character, write %3F or %23")
+    amazon = re.fullmatch(r"(?P<bucket>.+)\.(?P<host>s3[.-](?:[a-z0-9-]+\.)?amazonaws\.com(?:\.cn)?)", address.netloc)
+    path = unquote(address.path).strip("/")
+    bucket, _, prefix = (amazon["bucket"], "", path) if amazon else path.partition("/")
+    if not bucket:
+        raise UsageError(WRONG_ADDRESS)
+    endpoint = network.endpoint_of(f"{address.scheme}://{amazon['host'] if amazon else address.netloc}", "the source's address")
+    return BucketSource(location, bucket=bucket, prefix=prefix, endpoint=endpoint, silence_s=silence_s)
 
 
 class FolderSource:
@@ -139,10 +150,14 @@ class FolderSource:
     is_folder = True
 
     def __init__(self, location: str) -> None:
-        self._root = path_of(location).resolve()
+        try:
+            self._root = path_of(location).resolve()
+            is_there = self._root.is_dir()
+        except (OSError, ValueError):  # too long for a path, or none at all
+            is_there = False
+        if not is_there:
+            raise ConfigurationError(f"source {' '.join(location[:200].split())} is not a folder: check --source")
         self.location = str(self._root)
-        if not self._root.is_dir():
-            raise ConfigurationError(f"source {location} is not a folder: check --source")
 
     def gdal_path(self, key: str) -> str:
         """The file's path."""
@@ -185,7 +200,6 @@ class BucketSource:
         scheme, _, host = (endpoint or AMAZON).partition("://")
         self._base = f"{scheme}://{bucket}.{host}" if is_amazon else f"{scheme}://{host}/{bucket}"
         self.client: S3Client = s3_client(
-            attempts=1,  # `retries.SOURCE` covers what boto3 does, and broken bodies too
             unsigned=True,
             endpoint=endpoint or AMAZON,
             address=self._base,
@@ -201,21 +215,24 @@ class BucketSource:
 
     def list_files(self, prefix: str) -> Iterator[tuple[str, TileFile]]:
         """Keys below a prefix."""
-        token = None
-        retrying = retries.SOURCE.retrying(lambda error: isinstance(error, TemporaryError))
-        while True:
-            page = retrying(self._list_page, self._prefix + prefix, token)
+        from embedder.storage.s3_client import list_objects  # noqa: PLC0415 - a folder needs no boto3
+
+        def ask(request: Callable[[], "ListObjectsV2OutputTypeDef"]) -> "ListObjectsV2OutputTypeDef":
+            def named() -> "ListObjectsV2OutputTypeDef":
+                with self._errors(self.location):
+                    return request()
+
+            return retries.Patience(self.location)(named)
+
+        for page in list_objects(self.client, self._bucket, self._prefix + prefix, ask):
             for listed in page.get("Contents", []):
                 yield listed["Key"].removeprefix(self._prefix), TileFile(etag=listed["ETag"], size=listed["Size"])
-            if not page["IsTruncated"]:
-                return
-            token = page["NextContinuationToken"]
 
     def stat(self, key: str) -> TileFile:
         """The object's ETag and size."""
         from embedder.storage.s3_client import stat_object  # noqa: PLC0415 - a folder needs no boto3
 
-        with self._errors(f"{self.location}/{key}"):
+        with self._errors_of_tile(key):
             found = stat_object(self.client, self._bucket, self._prefix + key)
         return TileFile(etag=found.etag, size=found.size)
 
@@ -224,20 +241,36 @@ class BucketSource:
         from botocore.exceptions import ClientError  # noqa: PLC0415 - a folder needs no boto3
 
         bounds = f"bytes={start}-{min(stop, file.size) - 1}"
-        with self._errors(f"{self.location}/{key}"):
+        with self._errors_of_tile(key):
             try:
                 reply = self.client.get_object(Bucket=self._bucket, Key=self._prefix + key, Range=bounds, IfMatch=file.etag)
                 return reply["Body"].read()
             except ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] in CHANGED:
+                if _status_of(error) in CHANGED:
                     check_unchanged(self, key, file)
+                    raise self._refusal(key, error) from error
                 raise
 
-    def _list_page(self, prefix: str, token: str | None) -> "ListObjectsV2OutputTypeDef":
-        with self._errors(self.location):
-            if token is None:
-                return self.client.list_objects_v2(Bucket=self._bucket, Prefix=prefix)
-            return self.client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, ContinuationToken=token)
+    @contextmanager
+    def _errors_of_tile(self, key: str) -> Iterator[None]:
+        """Whatever is wrong with one tile is its own fault, not the run's; not so what keeps this machine from all of them."""
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - a folder needs no boto3
+
+        try:
+            with self._errors(f"{self.location}/{key}"):
+                try:
+                    yield
+                except ClientError as error:
+                    if _status_of(error) in OF_A_WRITE:
+                        raise self._refusal(key, error) from error
+                    raise
+        except (NotFoundError, SourceError, ConnectionSettingsError):
+            raise
+        except ConfigurationError as error:
+            raise RefusedTileError(str(error)) from error
+
+    def _refusal(self, key: str, error: "ClientError") -> RefusedTileError:
+        return RefusedTileError(f"source {self.location}/{key} is not given out, the answer is {_status_of(error)}: check --source")
 
     @contextmanager
     def _errors(self, where: str) -> Iterator[None]:
@@ -252,8 +285,12 @@ class BucketSource:
             raise NoS3Error(f"source {error}") from error
         except ConfigurationError as error:
             raise ConfigurationError(
-                f"source {error}: it is read without a signature: check --source, and that anyone may list it"
+                f"source {error}: it is read without a signature: check --source, and that anyone may list it and read it"
             ) from error
+
+
+def _status_of(error: "ClientError") -> int:
+    return int(error.response["ResponseMetadata"]["HTTPStatusCode"])
 
 
 def _region(host: str) -> str:

@@ -14,7 +14,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
-from embedder.errors import SourceError, TemporaryError
+from embedder.errors import RefusedTileError, SourceError, TemporaryError
 from embedder.grid import BLOCK_PIXELS, NORTH, TILE_PIXELS, WEST, Tile, Window
 from embedder.recipes import BANDS
 from embedder.source.blocks import LAYOUT, Block, DamagedBlockError, blocks_of, contiguous, index_blocks, inflate, layout_of
@@ -28,8 +28,8 @@ GDAL_OPTIONS: dict[str, str | int] = {
     "GDAL_INGESTED_BYTES_AT_OPEN": HEADER_BYTES,
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
     "GDAL_HTTP_CONNECTTIMEOUT": "10",
-    "GDAL_HTTP_LOW_SPEED_TIME": "30",
-    "GDAL_HTTP_LOW_SPEED_LIMIT": "1000",
+    "GDAL_HTTP_LOW_SPEED_TIME": str(network.FLOOR_S),
+    "GDAL_HTTP_LOW_SPEED_LIMIT": str(network.FLOOR_BYTES_S),
     # A retry must ask the server again, and not the bytes that have just proved wrong.
     "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/",
     # Nothing is read twice, so the cache need only hold the blocks being copied out, bytes.
@@ -39,6 +39,11 @@ GDAL_OPTIONS: dict[str, str | int] = {
 
 HEAD_REFUSED = re.compile(r"HTTP response code: (401|403|501)")
 """Of a HEAD, which GDAL begins with, or of a GET, which is then refused once more."""
+STATUS = re.compile(r"HTTP response code:? (\d{3})")
+"""What GDAL says of an answer that it cannot use."""
+NO_ANSWER = re.compile(r"CURL error|could ?n.t connect|timed out|connection", re.IGNORECASE)
+"""What it says where there is none."""
+PASSING_STATUSES = {408, 425, 429, *range(500, 600)}
 READING_NICENESS = 19
 """Of the reading threads: the encoder comes first, and where it waits for pixels, they have the machine."""
 
@@ -89,12 +94,14 @@ class TileReader:
     def read(self, window: Window) -> NDArray[np.uint16]:
         """Pixels of a window of this tile: (band, y, x), red, green, blue, NIR.
 
-        Raises SourceError where the tile is damaged, has changed, or is not of the grid; TemporaryError where trouble outlasts the retries.
+        Raises SourceError where the tile is damaged, refused, has changed, or is not of the grid; TemporaryError where trouble outlasts
+        the retries.
         """
         try:
-            # What arrives damaged over a network may be whole the next time; a file stays what it is.
-            worth_it = (TemporaryError,) if self._source.is_folder else (TemporaryError, DamagedBlockError)
-            return retries.SOURCE.retrying(lambda error: isinstance(error, worth_it), self._stop)(self._read_once, window)
+            # What arrives damaged over a network, or is refused, may be whole the next time; a file stays what it is.
+            doubted = () if self._source.is_folder else (DamagedBlockError, RefusedTileError)
+            patience = retries.Patience(self._source.location, thing=self._name, doubted=doubted, stop=self._stop)
+            return patience(partial(self._read_once, window))
         except DamagedBlockError as error:
             raise SourceError(f"{self._name} is damaged: {error}: restore it, then run again") from error
 
@@ -174,9 +181,10 @@ class TileReader:
         reason = _one_line(error)
         if refusal := network.refusal(error, self._name):
             return refusal
-        if any(sign in reason for sign in ("HTTP", "CURL", "connect", "timed out")):
+        status = STATUS.search(reason)
+        if (status and int(status[1]) in PASSING_STATUSES) or (not status and NO_ANSWER.search(reason)):
             return TemporaryError(f"{self._name}: {reason}: try again later")
-        return DamagedBlockError(reason)
+        return RefusedTileError(f"{self._name}: {reason}") if status else DamagedBlockError(reason)
 
 
 def _one_line(value: object) -> str:

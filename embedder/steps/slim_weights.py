@@ -5,7 +5,8 @@ from pathlib import Path
 from embedder.errors import NotFoundError, WeightsError
 from embedder.models.weights import sha256_of
 from embedder.output.run import Run, RunPlace
-from embedder.storage import cache
+from embedder.storage import cache, retries
+from embedder.storage.folder import FolderStorage
 from embedder.storage.scratch import scratch_folder
 
 
@@ -18,11 +19,19 @@ def slim_weights(place: RunPlace, run: Run) -> Path:
     cached = cache.folder() / Path(key).name
     if cached.exists() and sha256_of(cached) == run.weights_sha256:
         return cached
+    where = place.storage.where(key)
     with scratch_folder(cache.folder()) as scratch:
-        try:
+
+        def fetch() -> Path:
             path = place.storage.local_path(key, scratch)
+            if sha256_of(path) != run.weights_sha256:
+                raise WeightsError(f"{where} is damaged: remove it and run `embedder plan` again")
+            return path
+
+        # what arrives damaged may be whole the next time; a file stays what it is
+        doubted = () if isinstance(place.storage, FolderStorage) else (WeightsError,)
+        try:
+            path = retries.Patience(place.storage.url, thing=where, doubted=doubted)(fetch)
         except NotFoundError as error:
-            raise WeightsError(f"{place.storage.where(key)} is gone: run `embedder plan` again") from error
-        if sha256_of(path) != run.weights_sha256:
-            raise WeightsError(f"{place.storage.where(key)} is damaged: remove it and run `embedder plan` again")
+            raise WeightsError(f"{where} is gone: run `embedder plan` again") from error
         return path.replace(cached) if path.parent == scratch else path

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from embedder.errors import UsageError
-from embedder.storage.base import ANY, Listed, Storage, Stored, check_key, path_of
+from embedder.storage.base import ANY, Listed, Storage, Stored, check_key, path_of, split_s3
 from embedder.storage.folder import FolderStorage
 
 __all__ = ["ANY", "Listed", "Storage", "Stored", "open_storage"]
@@ -19,7 +19,7 @@ def open_storage(url: str) -> Storage:
     """The storage at `s3://bucket/prefix`, or in the folder `path` or `file:///path`. Asks nothing of it yet."""
     scheme, separator, place = url.partition(":")
     if separator and scheme.lower() == "s3":
-        return _open_s3(place)
+        return _open_s3(url)
     if separator and scheme.lower() == "file":
         return FolderStorage(_folder_of(place))
     if "://" in url:
@@ -29,16 +29,13 @@ def open_storage(url: str) -> Storage:
     return FolderStorage(path_of(url).absolute())
 
 
-def _open_s3(place: str) -> Storage:
-    match = re.fullmatch(r"//([^/@]+)(?:/+(.*?))?/*", place)
-    if not match:
-        raise UsageError("an s3:// address without a bucket, or with more than a bucket and a prefix: give s3://bucket/prefix")
-    bucket, prefix = match[1], match[2] or ""
-    if prefix:
-        try:
+def _open_s3(url: str) -> Storage:
+    try:
+        bucket, prefix = split_s3(url)
+        if prefix:
             check_key(prefix)
-        except ValueError as error:
-            raise UsageError(f"{error}: give s3://bucket/prefix") from None
+    except ValueError as error:
+        raise UsageError(f"{error}: give s3://bucket/prefix") from None
     from embedder.storage.s3 import S3Storage  # noqa: PLC0415 - a folder needs no boto3
 
     return S3Storage(bucket=bucket, prefix=prefix)

@@ -1,6 +1,7 @@
 """What a folder and S3 have in common."""
 
 import errno
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,6 +81,17 @@ def check_key(key: str) -> str:
     if not all(part not in {"", ".", ".."} for part in key.split("/")) or "\0" in key:
         raise ValueError(f"{key!r} is not a key: write folder/name, without . or .. or empty parts")
     return key
+
+
+def split_s3(url: str) -> tuple[str, str]:
+    """Bucket and prefix or key of an s3:// address. The latter is taken as it is, as AWS's own tools do: ?, # and % are characters of it.
+
+    ValueError where no bucket is named.
+    """
+    match = re.fullmatch(r"s3://([^/@?#]+)(?:/+(.*?))?/*", url, re.IGNORECASE | re.DOTALL)
+    if not match:
+        raise ValueError("an s3:// address without a bucket, or with more than a bucket and a prefix")
+    return match[1], match[2] or ""
 
 
 def path_of(text: str) -> Path:

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 from urllib.parse import urlsplit
 
-import tenacity
 import urllib3
 
 from embedder.errors import ConfigurationError, NoCheckpointError, TemporaryError, WeightsError
 from embedder.storage import network, retries
-from embedder.storage.base import path_of
+from embedder.storage.base import path_of, split_s3
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
@@ -95,7 +94,7 @@ def fetch_checkpoint(location: str, into: Path, progress: Progress | None = None
     while True:
         before = reached
         try:
-            _retrying()(fetch)
+            retries.Patience(without_secrets(location))(fetch)
         except TemporaryError:
             if reached <= before:  # no attempt went on where another had ended
                 raise
@@ -114,13 +113,15 @@ def check_readable(location: str) -> None:
         with opener(location, Part()):
             pass
 
-    _retrying()(probe)
+    retries.Patience(without_secrets(location))(probe)
 
 
 def without_secrets(url: str) -> str:
     """A URL without password and query, fit for a message; anything else as it is."""
     if "://" not in url:
         return url
+    if url.lower().startswith("s3://"):  # ? and # are characters of a key
+        return re.sub(r"//[^/]*@", "//", url, count=1)
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -151,10 +152,6 @@ def _opener(location: str) -> Opener | None:
     if scheme not in openers:
         raise WeightsError(f"{without_secrets(location)}: no such kind of address; {GIVE}")
     return openers[scheme]
-
-
-def _retrying() -> tenacity.Retrying:
-    return retries.CHECKPOINT.retrying(lambda error: isinstance(error, TemporaryError))
 
 
 @contextmanager
@@ -191,9 +188,8 @@ def _http_body(url: str, kept: Part) -> Iterator[Reply]:
             raise refusal from error
         if isinstance(reason, urllib3.exceptions.SSLError):
             raise WeightsError(f"{shown} does not speak https as it should; check the address") from error
-        raise TemporaryError(
-            f"{shown} could not be downloaded ({type(reason).__name__}); check the address and the network, and try again"
-        ) from error
+        why = network.TrickleError() if network.is_trickle(error) else type(reason).__name__
+        raise TemporaryError(f"{shown} could not be downloaded ({why}); check the address and the network, and try again") from error
 
 
 def _check_status(status: int, shown: str) -> None:
@@ -223,9 +219,11 @@ def _s3_body(url: str, kept: Part) -> Iterator[Reply]:
     from embedder.storage.s3_client import s3_client  # noqa: PLC0415
     from embedder.storage.s3_errors import s3_errors_at  # noqa: PLC0415
 
-    parts = urlsplit(url)
-    bucket, key = parts.netloc, parts.path.lstrip("/")
-    if not bucket or not key:
+    try:
+        bucket, key = split_s3(url)
+    except ValueError as error:
+        raise WeightsError(f"the weights' address is {error}: write s3://bucket/key") from None
+    if not key:
         raise WeightsError(f"{url} names no object; write s3://bucket/key")
     request: GetObjectRequestTypeDef = {"Bucket": bucket, "Key": key}
     if kept.etag:
@@ -233,7 +231,7 @@ def _s3_body(url: str, kept: Part) -> Iterator[Reply]:
     try:
         with s3_errors_at(url):
             try:
-                reply = s3_client(attempts=1, unsigned=None).get_object(**request)
+                reply = s3_client(unsigned=None).get_object(**request)
             except ClientError as error:
                 status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
                 if kept.etag and status in {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE}:

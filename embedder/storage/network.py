@@ -10,12 +10,16 @@ import os
 import re
 import ssl
 import sys
+import time
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache as remembered
 from functools import lru_cache
+from http.client import HTTPResponse
+from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -23,8 +27,9 @@ from uuid import uuid4
 
 import certifi
 import urllib3
+from urllib3.connectionpool import HTTPConnectionPool
 
-from embedder.errors import ConnectionSettingsError
+from embedder.errors import ConfigurationError, ConnectionSettingsError
 from embedder.storage import cache
 from embedder.storage.base import os_errors_at
 
@@ -42,6 +47,21 @@ ADDRESS = re.compile(r"(?:(?P<scheme>\w+)://)?(?:(?P<login>.*)@)?(?P<host>\[[\da
 REFUSED_BY_PROXY = re.compile(r"(tunnel|proxy)\b.*\b407\b|\b407\b.*\bproxy\b", re.IGNORECASE)
 PROXY_LOGIN = "the proxy wants another user or password: write http://user:password@host:port, as HTTPS_PROXY or HTTP_PROXY"
 """A proxy's 407."""
+
+FLOOR_BYTES_S, FLOOR_S = 1_000, 30
+"""A reply that has begun and then brings less a second, over so many seconds of waiting, is given up: no line in use is that slow, and at
+that pace a tile's block would take an hour. An upload has a floor already: each 16 KB must be gone within the connection's timeout."""
+ENDPOINT = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[\da-f:.]+\]|[\w.-]+)(?P<port>:\d{1,5})?(?P<path>(?:/[\w.~%+-]+)*)/*", re.IGNORECASE
+)
+"""Of S3, without what does not belong there: user, query, fragment."""
+
+
+class TrickleError(TimeoutError):
+    """A reply came slower than the floor."""
+
+    def __init__(self) -> None:
+        super().__init__(f"less than {FLOOR_BYTES_S} bytes a second for {FLOOR_S} s")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +125,35 @@ def pool(url: str, **settings: Any) -> urllib3.PoolManager:  # noqa: ANN401 - ur
     proxy = proxy_for(url)
     if trusted := ca_file():
         settings["ca_certs"] = trusted
-    return urllib3.ProxyManager(proxy.url, proxy_headers=proxy.headers, **settings) if proxy else urllib3.PoolManager(**settings)
+    made = urllib3.ProxyManager(proxy.url, proxy_headers=proxy.headers, **settings) if proxy else urllib3.PoolManager(**settings)
+    made.pool_classes_by_scheme = {scheme: with_floor(pools) for scheme, pools in made.pool_classes_by_scheme.items()}
+    return made
+
+
+@remembered
+def with_floor(pools: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+    """The same kind of connections, urllib3's or boto3's, whose replies raise TrickleError below the floor."""
+    connection = type(pools.ConnectionCls.__name__, (pools.ConnectionCls,), {"response_class": _SteadyResponse})
+    return type(pools.__name__, (pools,), {"ConnectionCls": connection})
+
+
+def s3_endpoint() -> str | None:
+    """The endpoint that the environment names, as boto3 looks for it; None where it names none."""
+    if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+        return None
+    found = ((name, os.environ[name]) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL") if os.environ.get(name))
+    return next((endpoint_of(address, name) for name, address in found), None)
+
+
+def endpoint_of(address: str, name: str) -> str:
+    """An endpoint's address as all of the project writes it, without a slash at the end. ConfigurationError, with `name`, for none."""
+    match = ENDPOINT.fullmatch(address.strip())
+    if not match or int((match["port"] or ":1")[1:]) not in range(1, 65_536):  # its text may hold a password
+        raise ConfigurationError(
+            f"{name} is no address of an S3: write http://host:port or https://host:port, without user, password, ? and #; "
+            "keys belong into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
+    return f"{match['scheme'].lower()}://{match['host']}{match['port'] or ''}{match['path']}"
 
 
 def proxy_addresses(url: str) -> dict[str, str]:
@@ -133,6 +181,51 @@ def refusal(error: BaseException, place: str) -> ConnectionSettingsError | None:
         advice = f"add its CA's to the file that {named[0][0]} names" if named else f"set {CA_VARIABLES[0]} to a file with its CA's"
         return ConnectionSettingsError(f"{place}: the certificate is not trusted ({why}): {advice}")
     return None
+
+
+def is_trickle(error: BaseException) -> bool:
+    """Whether a connection's error is that the reply came slower than the floor."""
+    return any(isinstance(link, TrickleError) for link in _chain(error))
+
+
+class _SteadyResponse(HTTPResponse):
+    """Reads from its connection through `_Steady`."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - http.client's
+        super().__init__(*arguments, **named)
+        self.fp = BufferedReader(_Steady(self.fp.detach()))
+
+
+class _Steady(RawIOBase):
+    """A connection's stream, measured while it is waited for, from its first byte on: until then the connection's own timeout counts."""
+
+    def __init__(self, stream: RawIOBase) -> None:
+        self._stream = stream
+        self._has_begun = False
+        self._waited, self._got = 0.0, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 - any buffer
+        start = time.monotonic()
+        count = self._stream.readinto(buffer)
+        if self._has_begun:
+            self._waited += time.monotonic() - start
+            self._got += count or 0
+            if self._waited >= FLOOR_S:
+                if self._got < self._waited * FLOOR_BYTES_S:
+                    raise TrickleError
+                self._waited, self._got = 0.0, 0
+        self._has_begun = True
+        return count
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -199,7 +292,7 @@ def _is_exempt(host: str, port: int, entries: str) -> bool:
     """Whether NO_PROXY names a host: by a name, which stands for those below it too, an address, a range of them (CIDR), or *."""
     host = host.lower().rstrip(".")
     for entry in re.split(r"[\s,]+", entries.lower()):
-        match = re.fullmatch(r"(?P<name>\[.*\]|[^:]*):(?P<port>\d+)", entry)
+        match = re.fullmatch(r"(?P<name>\[.*\]|[^:]*):(?P<port>\d{1,18})", entry)
         if match and int(match["port"]) != port:
             continue
         name = (match["name"] if match else entry).strip("[]")

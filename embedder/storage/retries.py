@@ -1,40 +1,84 @@
-"""How often and how long anything is tried again, each time after a longer wait, with jitter so that 1359 pods do not ask as one."""
+"""What is tried again, and for how long: one policy for source, output and weights.
 
-import math
+A `TemporaryError` is worth another attempt: no connection, no name, a timeout, a reset, a reply that broke off, arrived damaged or
+trickled, 408, 425, 429, a status of 500 or more, S3's and STS's answers to who asks too often, an expired token (`s3_errors.py` and
+`download.py` tell which). What a server says of one thing while it gives out others is doubted: the fault may be the way's, such as a
+CDN's 403, or the thing's own. Everything else is final at once. Patience is time, and begins with the first failure, so that whatever
+fails is asked for once more.
+"""
+
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import TypeVar
 
 import tenacity
-from tenacity.wait import WaitBaseT
+
+from embedder.errors import TemporaryError
+
+T = TypeVar("T")
+
+FIRST_CONTACT_S = 10
+"""With a place that has not answered this process yet: a mistyped endpoint shows, and a pod has its further attempts."""
+REACHED_S = 300
+"""With a place that has: an embedded column, or gigabytes of weights, are worth the wait."""
+DOUBT_S = 20
+"""With one thing that is refused or damaged."""
+WAIT = tenacity.wait_random_exponential(multiplier=0.5, max=20)
+"""Between attempts, seconds: anything from none to twice as much each time, so that 1359 pods do not ask as one."""
+
+now = time.monotonic
+_answered: set[str] = set()
+_given_up: set[str] = set()
 
 
-@dataclass(frozen=True, kw_only=True)
+def pause(seconds: float, stop: threading.Event) -> None:
+    """Wait, unless `stop` is set."""
+    stop.wait(seconds)
+
+
 class Patience:
-    """With one kind of request."""
+    """With the requests to one place. Safe to use from several threads."""
 
-    attempts: int
-    """The first included."""
-    limit_s: float = math.inf
-    """Seconds after which nothing is tried again."""
-    wait: WaitBaseT
-    """Between attempts, seconds."""
+    def __init__(
+        self, place: str, *, thing: str = "", doubted: tuple[type[Exception], ...] = (), stop: threading.Event | None = None
+    ) -> None:
+        """`doubted` are the errors of the `thing` alone, which gets one attempt where it was given up before.
 
-    def retrying(self, worth_it: Callable[[BaseException], bool], stop: threading.Event | None = None) -> tenacity.Retrying:
-        """Call again after errors that are worth it, the last of which is raised in the end. `stop`, once set, ends the waiting."""
-        stop = stop or threading.Event()
-        return tenacity.Retrying(
-            retry=tenacity.retry_if_exception(worth_it),
-            stop=tenacity.stop_after_attempt(self.attempts) | tenacity.stop_after_delay(self.limit_s) | tenacity.stop_when_event_set(stop),
-            wait=self.wait,
-            sleep=tenacity.sleep_using_event(stop),
+        `stop`, once set, ends the waiting.
+        """
+        self._place, self._thing, self._doubted, self._stop = place, thing, doubted, stop or threading.Event()
+
+    def __call__(self, attempt: Callable[[], T]) -> T:
+        """What `attempt` returns, or raises in the end."""
+        began: dict[bool, float] = {}
+
+        def left(state: tenacity.RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            is_doubted = not isinstance(error, TemporaryError)
+            if is_doubted:
+                limit = 0 if self._thing in _given_up else DOUBT_S
+            else:
+                limit = REACHED_S if self._place in _answered else FIRST_CONTACT_S
+            remaining = limit - (now() - began.setdefault(is_doubted, now()))
+            if is_doubted and remaining <= 0:
+                _given_up.add(self._thing)
+            return remaining
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type((TemporaryError, *self._doubted)),
+            stop=lambda state: self._stop.is_set() or left(state) <= 0,
+            wait=lambda state: min(WAIT(state), max(left(state), 0)),
+            sleep=lambda seconds: pause(seconds, self._stop),
             reraise=True,
         )
-
-
-SOURCE = Patience(attempts=6, wait=tenacity.wait_exponential_jitter(multiplier=0.5, max=20, jitter=1.0))
-"""With a read or a listing of the source: the waits add up to some 20 s."""
-OUTPUT = Patience(attempts=5, limit_s=300, wait=tenacity.wait_random_exponential(multiplier=0.5, max=20))
-"""With a read or a write of the output, besides boto3's own attempts, as many, at what it knows to be worth them."""
-CHECKPOINT = Patience(attempts=5, wait=tenacity.wait_random_exponential(multiplier=1.0, max=30))
-"""With the download of a checkpoint: attempts in a row of which none adds to what is there."""
+        try:
+            result = retrying(attempt)
+        except TemporaryError:
+            raise
+        except Exception:
+            _answered.add(self._place)
+            raise
+        _answered.add(self._place)
+        _given_up.discard(self._thing)
+        return result

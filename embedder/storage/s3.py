@@ -1,36 +1,39 @@
-"""Storage in S3: one conditional, checksummed request a put, and retries for what boto3 itself does not retry."""
+"""Storage in S3: one conditional, checksummed request a put, and each request tried again as `retries` says."""
 
 import base64
 import hashlib
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from http import HTTPStatus
 from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
-from boto3.s3.transfer import TransferConfig
-from botocore.exceptions import ClientError, FlexibleChecksumError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
-from s3transfer.futures import TransferFuture
-from s3transfer.manager import TransferManager
-from s3transfer.subscribers import BaseSubscriber
+from botocore.exceptions import ClientError
 
 from embedder.errors import ConfigurationError, ConflictError, TemporaryError
 from embedder.storage import retries
 from embedder.storage.base import ANY, Listed, Storage, Stored, check_key, open_stream, os_errors_at
-from embedder.storage.s3_client import ObjectStat, s3_client, stat_object
-from embedder.storage.s3_errors import NOT_FOUND, REFUSED_FOR_NOW, code_of, s3_errors_at
+from embedder.storage.s3_client import list_objects, s3_client, stat_object
+from embedder.storage.s3_errors import NOT_FOUND, code_of, s3_errors_at
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import PutObjectRequestTypeDef
 
 CONNECTIONS = 32
 """Kept open, for as many threads."""
-PART_BYTES = 16 * 1024 * 1024
+PART_BYTES, PARTS_AT_ONCE = 16 * 1024 * 1024, 10
 """Larger objects are downloaded in parts of this size, several at a time."""
+CHUNK = 1 << 20
+"""Bytes written at a time."""
 WRITE_ID = "write-id"
 """The metadata that tells a put's own object from a rival's."""
-BROKEN_BODY = (FlexibleChecksumError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
-"""A reply that began well, and then broke off or arrived damaged."""
 CONDITION_FAILED = {"NoSuchKey", "PreconditionFailed"}
 """Answers to a put whose condition doesn't hold; the first where there is nothing to replace."""
 NO_VERSION = "0"
@@ -44,7 +47,7 @@ class S3Storage(Storage):
         self.bucket = bucket
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
         self._root = f"{prefix}/" if prefix else ""
-        self._client = s3_client(attempts=retries.OUTPUT.attempts, max_pool_connections=CONNECTIONS)
+        self._client = s3_client(max_pool_connections=CONNECTIONS)
 
     def get(self, key: str) -> Stored:
         """The whole object, its checksum verified where the server keeps one."""
@@ -53,16 +56,14 @@ class S3Storage(Storage):
             response = self._client.get_object(Bucket=self.bucket, Key=self._key(key))
             return Stored(data=response["Body"].read(), version=_unquoted(response["ETag"]))
 
-        with s3_errors_at(self.where(key)):
-            return retries.OUTPUT.retrying(lambda error: isinstance(error, BROKEN_BODY))(get_once)
+        return self._patiently(key, get_once)
 
     def list(self, prefix: str = "") -> Iterator[Listed]:
         """The objects whose key starts with `prefix`."""
-        with s3_errors_at(self.where(prefix)):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self._root + prefix):
-                for found in page.get("Contents", []):
-                    if not found["Key"].endswith("/"):  # what S3's web console makes of a folder
-                        yield Listed(key=found["Key"].removeprefix(self._root), size=found["Size"], version=_unquoted(found["ETag"]))
+        for page in list_objects(self._client, self.bucket, self._root + prefix, partial(self._patiently, prefix)):
+            for found in page.get("Contents", []):
+                if not found["Key"].endswith("/"):  # what S3's web console makes of a folder
+                    yield Listed(key=found["Key"].removeprefix(self._root), size=found["Size"], version=_unquoted(found["ETag"]))
 
     def put(self, key: str, data: bytes | Path, *, replaces: str | None = None) -> str:
         """Write the object in one request, which the server refuses where its condition or checksum doesn't hold."""
@@ -71,9 +72,9 @@ class S3Storage(Storage):
             request["IfNoneMatch"] = "*"
         elif replaces != ANY:
             request["IfMatch"] = f'"{replaces}"'
-        with open_stream(data) as body, s3_errors_at(self.where(key)):
+        with open_stream(data) as body:
             request["ChecksumSHA256"] = _sha256(body)
-            return retries.OUTPUT.retrying(_refused_for_now)(self._put_once, request, body)
+            return self._patiently(key, lambda: self._put_once(request, body))
 
     def _put_once(self, request: "PutObjectRequestTypeDef", body: BytesIO | BufferedReader) -> str:
         body.seek(0)
@@ -102,50 +103,69 @@ class S3Storage(Storage):
     def local_path(self, key: str, scratch: Path) -> Path:
         """A download, in parallel parts of one and the same version, to a file named like the key's last part."""
         path, s3_key = scratch / Path(key).name, self._key(key)
-        parts = TransferConfig(
-            multipart_chunksize=PART_BYTES, multipart_threshold=PART_BYTES, num_download_attempts=retries.OUTPUT.attempts
-        )
-        with os_errors_at(str(path)), s3_errors_at(self.where(key)):
+        known = self._patiently(key, lambda: stat_object(self._client, self.bucket, s3_key))
+
+        def fetch(start: int) -> None:
+            stop = min(start + PART_BYTES, known.size)
+            with os_errors_at(str(path)):
+                self._patiently(key, lambda: self._fetch_part(s3_key, known.etag, start, stop, file.fileno()))
+
+        with os_errors_at(str(path)):
             scratch.mkdir(parents=True, exist_ok=True)
-            known = stat_object(self._client, self.bucket, s3_key)
-            with TransferManager(self._client, parts) as manager:
-                manager.download(self.bucket, s3_key, str(path), subscribers=[_Known(known)]).result()
-            found = path.stat().st_size
-        if found != known.size:
-            raise TemporaryError(f"{self.where(key)} was downloaded as {found} bytes of {known.size}: try again")
+            with path.open("wb") as file, ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="download") as pool:
+                parts = [pool.submit(fetch, start) for start in range(0, known.size, PART_BYTES)]
+                try:
+                    for part in parts:
+                        part.result()
+                finally:
+                    pool.shutdown(cancel_futures=True)
         return path
+
+    def _fetch_part(self, s3_key: str, etag: str, start: int, stop: int, file: int) -> None:
+        """Write the object's bytes [start, stop) where they belong."""
+        try:
+            reply = self._client.get_object(Bucket=self.bucket, Key=s3_key, Range=f"bytes={start}-{stop - 1}", IfMatch=etag)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != HTTPStatus.PRECONDITION_FAILED:
+                raise
+            raise ConflictError(f"s3://{self.bucket}/{s3_key} has changed while it was downloaded: try again") from error
+        at = start
+        with closing(reply["Body"]) as body:
+            while chunk := body.read(CHUNK):
+                os.pwrite(file, chunk, at)
+                at += len(chunk)
+        if at != stop:
+            raise TemporaryError(f"s3://{self.bucket}/{s3_key} came with {at - start} bytes of {stop - start}: try again")
 
     def check_writable(self) -> None:
         """Try to replace a version that can't exist: only a server that ignores conditions, which won't do, would write."""
         request: PutObjectRequestTypeDef = {"Bucket": self.bucket, "Key": self._key(".write-check"), "IfMatch": f'"{NO_VERSION}"'}
         next(self.list(), None)  # names a bucket that does not exist, which not every server does below
-        with s3_errors_at(self.url):
+
+        def takes_conditions() -> bool:
             try:
                 self._client.put_object(**request)
             except ClientError as error:
                 if code_of(error) in CONDITION_FAILED:
-                    return
+                    return True
                 raise
+            return False
+
+        if self._patiently("", takes_conditions):
+            return
         raise ConfigurationError(f"{self.url}: this S3 ignores If-Match, so that two writers could overwrite each other: choose another")
 
     def _key(self, key: str) -> str:
         return self._root + check_key(key)
 
+    def _patiently(self, key: str, attempt: Callable[[], T]) -> T:
+        """What `attempt` returns, in the end; errors name the key."""
 
-class _Known(BaseSubscriber):
-    """Spares a download the HEAD that it would begin with."""
+        def named() -> T:
+            with s3_errors_at(self.where(key) if key else self.url):
+                return attempt()
 
-    def __init__(self, known: ObjectStat) -> None:
-        self._known = known
-
-    def on_queued(self, future: TransferFuture, **_: object) -> None:
-        """Say what there is, before anything is asked."""
-        future.meta.provide_transfer_size(self._known.size)
-        future.meta.provide_object_etag(self._known.etag)
-
-
-def _refused_for_now(error: BaseException) -> bool:
-    return isinstance(error, ClientError) and code_of(error) in REFUSED_FOR_NOW
+        return retries.Patience(self.url)(named)
 
 
 def _sha256(body: BytesIO | BufferedReader) -> str:

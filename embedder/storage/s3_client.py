@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,8 @@ from embedder.storage.s3_errors import PASSING_STATUSES, code_of, s3_errors_at
 if TYPE_CHECKING:
     from botocore.model import OperationModel
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef as Page
+    from mypy_boto3_s3.type_defs import ListObjectsV2RequestTypeDef
 
 NO_FIRST_BYTE = {"InvalidRange", "416"}
 """Say of an empty object that it has none."""
@@ -38,7 +41,6 @@ S3_ROOT = re.compile(rb"<(\w+:)?(Error|ListBucketResult)\b")
 
 def s3_client(
     *,
-    attempts: int,
     unsigned: bool | None = False,
     endpoint: str | None = None,
     region: str | None = None,
@@ -49,20 +51,21 @@ def s3_client(
     """A client, unsigned where `unsigned` says so, or, with None, where there are no credentials. `settings` are botocore's `Config`.
 
     Without `endpoint` and `region`, those of the environment. `address` is where requests go to if not to the endpoint itself, but to a
-    host of the bucket's own; a proxy is chosen for it. `attempts` are those of each request: 1 where the caller itself tries again.
+    host of the bucket's own; a proxy is chosen for it. Each request is made once: whoever makes it tries again, as `retries` says.
     Raises ConfigurationError where the settings or the endpoint cannot be used.
     """
     silence_s = READ_TIMEOUT_S if silence_s is None else silence_s
+    endpoint = endpoint or network.s3_endpoint()
     config = Config(
         connect_timeout=min(CONNECT_TIMEOUT_S, silence_s),
         read_timeout=silence_s,
-        retries={"mode": "standard", "total_max_attempts": attempts},
         **settings,
     )
     with s3_errors_at("AWS settings"):
         core = Session()
+        core.set_config_variable("max_attempts", 1)  # for the clients too that fetch credentials
         if trusted := network.ca_file():
-            core.set_config_variable("ca_bundle", trusted)  # for the clients too that fetch credentials
+            core.set_config_variable("ca_bundle", trusted)
         # boto3 itself reads AWS_DEFAULT_REGION alone
         session = boto3.Session(botocore_session=core, region_name=region or os.environ.get("AWS_REGION"))
         if unsigned or (unsigned is None and session.get_credentials() is None):
@@ -75,6 +78,10 @@ def s3_client(
         except ValueError:  # its text may show what stands before an address's @
             advice = "give http(s)://host:port, and a region's name"
             raise ConfigurationError(f"AWS_ENDPOINT_URL_S3, AWS_REGION or the address given is not valid: {advice}") from None
+    if not endpoint:  # boto3 may have found one in its files
+        network.endpoint_of(client.meta.endpoint_url, "endpoint_url of the AWS configuration")
+    pools = client._endpoint.http_session._pool_classes_by_scheme  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way
+    pools.update({scheme: network.with_floor(kind) for scheme, kind in pools.items()})
     # By this name it comes before botocore's own handlers, which make a web page a status 500, and follow redirects without end.
     client.meta.events.register("before-parse.*.*", partial(_check_is_s3s, endpoint=client.meta.endpoint_url))
     return client
@@ -89,6 +96,17 @@ class ObjectStat:
     etag: str
     """With its quotes."""
     metadata: dict[str, str]
+
+
+def list_objects(client: "S3Client", bucket: str, prefix: str, ask: "Callable[[Callable[[], Page]], Page]") -> Iterator["Page"]:
+    """The pages of a listing; `ask` makes each request, and may repeat it."""
+    request: ListObjectsV2RequestTypeDef = {"Bucket": bucket, "Prefix": prefix}
+    while True:
+        page = ask(partial(client.list_objects_v2, **request))
+        yield page
+        if not page.get("IsTruncated"):
+            return
+        request["ContinuationToken"] = page["NextContinuationToken"]
 
 
 def stat_object(client: "S3Client", bucket: str, key: str) -> ObjectStat:

@@ -19,7 +19,8 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
-from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError, S3ValidationError
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
 
 from embedder.errors import (
     AccessDeniedError,
@@ -42,20 +43,31 @@ REFUSED_FOR_NOW = {
     "XAmzContentChecksumMismatch",
     "XAmzContentSHA256Mismatch",
 }
-"""Answers to a put that boto3 doesn't retry: another one is under way, or this one arrived damaged."""
+"""Answers to a put: another one is under way, or this one arrived damaged."""
 PASSING_CODES = REFUSED_FOR_NOW | {
     "ExpiredToken",
     "ExpiredTokenException",
     "IDPCommunicationError",
     "InternalError",
     "RequestTimeout",
+    "RequestTimeoutException",
+    "ServiceUnavailable",
     "SlowDown",
 }
-THROTTLED = {"RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequestsException"}
-"""AWS's answers to who asks too often; of S3 they pass, of STS they mean that there are no credentials for now."""
+THROTTLED = {
+    "BandwidthLimitExceeded",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+"""AWS's answers, of S3 and of STS, to who asks too often."""
 TOKEN_FILES = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
 """Variables that name the file of a pod's token, which is mounted where credentials were injected."""
-PASSING_STATUSES = {408, 409, 412, 429}
+PASSING_STATUSES = {408, 409, 412, 425, 429}
 """409 and 412: another process is writing the object."""
 PASSING_ERRORS = (
     ConnectionError,
@@ -108,8 +120,8 @@ def s3_errors_at(place: str) -> Iterator[None]:
         raise type(error)(f"{place}: {error}") from error
     except ClientError as error:
         raise _client_error(error, place) from error
-    except (RetriesExceededError, S3DownloadFailedError, S3ValidationError) as error:  # the second: it has changed meanwhile
-        raise TemporaryError(f"{place}: the download broke off each time: try again") from error
+    except (ResponseParserError, HTTPError) as error:  # damaged, or broken in a way that boto3 does not know
+        raise TemporaryError(f"{place}: a reply arrived damaged ({type(error).__name__}): check the network, or try again later") from error
     except BotoCoreError as error:
         if "Invalid header value" in str(error):
             raise ConfigurationError(f"{place}: {STRAY_CHARACTER}") from None  # its text shows the value
@@ -133,7 +145,7 @@ def _client_error(error: ClientError, place: str) -> EmbedderError:
     if code in NOT_FOUND:
         return NotFoundError(f"{place} does not exist: check the path")
     if error.operation_name.startswith("AssumeRole") and code in THROTTLED:
-        return CredentialsError(f"{place}: no credentials, as STS still answers {said}: run again, with fewer at a time")
+        return TemporaryError(f"{place}: no credentials, as STS still answers {said}: run again, with fewer at a time")
     if code in PASSING_CODES | THROTTLED or status in PASSING_STATUSES or status >= 500:  # noqa: PLR2004 - HTTP's server errors
         return TemporaryError(f"{place}: S3 still answers {said}: try again later")
     if error.operation_name.startswith("AssumeRole"):
@@ -151,6 +163,8 @@ def _boto_error(error: BotoCoreError, place: str) -> EmbedderError:
         return ConfigurationError(f"{place}: {LOGIN} ({said})")
     if refusal := network.refusal(error, place):
         return refusal
+    if network.is_trickle(error):
+        said = str(network.TrickleError())
     if isinstance(error, PASSING_ERRORS):
         return TemporaryError(f"{place}: {said}: check the network and the endpoint, or try again later")
     return ConfigurationError(f"{place}: {said}")

@@ -45,13 +45,17 @@ class Bucket:
         self._delete_objects(self.name, "")
         self.client.delete_bucket(Bucket=self.name)
 
+    def remove_below(self, prefix: str) -> None:
+        """What is below a prefix."""
+        self._delete_objects(self.name, f"{prefix}/")
+
     def keys(self, prefix: str) -> Iterator[str]:
         """The keys below a prefix."""
         return self._keys(self.name, prefix)
 
-    def new_output(self) -> "Output":
+    def new_output(self, year: int = YEAR, recipe: str = RECIPE) -> "Output":
         """An empty place."""
-        return Output(bucket=self, prefix=f"output-{uuid4().hex[:8]}")
+        return Output(bucket=self, prefix=f"output-{uuid4().hex[:8]}", year=year, recipe=recipe)
 
     def upload(self, path: Path) -> str:
         """The address of a copy of a file."""
@@ -81,6 +85,8 @@ class Output:
 
     bucket: Bucket
     prefix: str
+    year: int = YEAR
+    recipe: str = RECIPE
 
     @property
     def url(self) -> str:
@@ -89,7 +95,7 @@ class Output:
     @property
     def folder(self) -> str:
         """What the keys of the year's files begin with."""
-        return f"{self.prefix}/{RECIPE}/{YEAR}/"
+        return f"{self.prefix}/{self.recipe}/{self.year}/"
 
     def names(self) -> set[str]:
         """All files of the year."""
@@ -120,7 +126,7 @@ class Output:
 
     def copy(self, *, planned_only: bool = False) -> "Output":
         """The same run at a place of its own; one that is only planned has neither columns nor a manifest yet."""
-        copy = self.bucket.new_output()
+        copy = self.bucket.new_output(self.year, self.recipe)
         for key in self.bucket.keys(self.prefix):
             if not planned_only or "/_weights/" in key or key.endswith("/_run.json"):
                 target = copy.prefix + key.removeprefix(self.prefix)
@@ -128,4 +134,4 @@ class Output:
         return copy
 
     def _key(self, file: str | int) -> str:
-        return self.folder + (file if isinstance(file, str) else f"worldcover_embeddings_{YEAR}_{file:04d}.parquet")
+        return self.folder + (file if isinstance(file, str) else f"worldcover_embeddings_{self.year}_{file:04d}.parquet")

@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
@@ -14,7 +15,7 @@ from typing import TypeVar
 
 import requests
 
-from tests.e2e.bucket import YEAR, Output
+from tests.e2e.bucket import Bucket, Output
 from tests.e2e.settings import Settings
 from tests.e2e.workflow import Object, Workflow
 from tests.s3_server import NO_AWS
@@ -30,6 +31,8 @@ POLL_S = 0.5
 RUN_LIMIT_S = 420
 """No workflow here takes longer, also on two cores."""
 LOG_LINES = 40
+NO_WEBHOOK = "https://198.51.100.1/"
+"""Nobody's address (RFC 5737)."""
 SHOW_PROGRESS = ("python", "-c", "import os; print(open(os.environ['ARGO_PROGRESS_FILE']).read())")
 
 Completed = subprocess.CompletedProcess[str]
@@ -47,12 +50,54 @@ class Cluster:
     submitted: list[str] = field(default_factory=list)
     """The workflows of the running test, for its report."""
 
+    @classmethod
+    @contextmanager
+    def installed(cls, settings: Settings, bucket: Bucket, source: str, folder: Path, parallelism: int = 2) -> "Iterator[Cluster]":
+        """A namespace of the bucket's name that enforces the `restricted` standard, with the chart in it; gone afterwards."""
+        made = cls(settings=settings, namespace=bucket.name, folder=folder)
+        small = {"resources": {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "4Gi"}}}
+        values = {
+            "image": settings.image,
+            "output": f"s3://{bucket.name}/default",
+            "source": source,
+            "weights": "random:0",
+            "parallelism": parallelism,
+            "aws": {"region": settings.region, "endpointUrl": settings.s3_endpoint, "credentialsSecret": "s3"},
+            **dict.fromkeys(("plan", "embed", "finalize"), small),
+        }
+        made.create("Namespace", made.namespace, labels={"pod-security.kubernetes.io/enforce": "restricted"})
+        try:
+            keys = {"AWS_ACCESS_KEY_ID": settings.access_key, "AWS_SECRET_ACCESS_KEY": settings.secret_key}
+            made.create("Secret", "s3", stringData=keys)
+            made.create("ServiceAccount", OPERATOR)
+            workflows = {"apiGroups": ["argoproj.io"], "resources": ["workflows", "workflowtemplates"], "verbs": ["*"]}
+            pods = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "delete"]}
+            made.create("Role", OPERATOR, version="rbac.authorization.k8s.io/v1", rules=[workflows, pods])
+            made.kubectl("create", "rolebinding", OPERATOR, "--role", OPERATOR, "--serviceaccount", f"{made.namespace}:{OPERATOR}")
+            (folder / "values.json").write_text(json.dumps(values))
+            made.helm("install", str(ROOT / "helm"), "--values", str(folder / "values.json"))
+            yield made
+        finally:
+            made.run("helm", "uninstall", RELEASE, "--namespace", made.namespace)
+            made.run("kubectl", "delete", "namespace", made.namespace, "--timeout", "120s")
+
     # Commands
 
-    def run(self, *command: str, stdin: str | None = None, environment: Mapping[str, str] | None = None) -> Completed:
+    def run(
+        self, *command: str, stdin: str | None = None, environment: Mapping[str, str] | None = None, limit_s: float = RUN_LIMIT_S
+    ) -> Completed:
         """A command, whatever its end; as the admin where no environment is given."""
         env = dict(environment) if environment is not None else {**self.environment, "KUBECONFIG": self.settings.kubeconfig}
-        return subprocess.run(command, input=stdin, env=env, capture_output=True, text=True, check=False, timeout=RUN_LIMIT_S)  # noqa: S603
+        return subprocess.run(  # noqa: S603
+            command,
+            input=stdin,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=limit_s,
+            start_new_session=True,  # Ctrl-C is not for what brings a node back
+        )
 
     @cached_property
     def environment(self) -> dict[str, str]:
@@ -100,9 +145,34 @@ class Cluster:
         path.write_text(json.dumps(config))
         return {**self.environment, "KUBECONFIG": str(path)}
 
+    @contextmanager
+    def silent_webhook(self) -> "Iterator[None]":
+        """While it lasts, each pod's creation waits for an admission webhook that does not answer, and fails."""
+        webhook = {
+            "name": "silent.example.com",
+            "clientConfig": {"url": NO_WEBHOOK},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}},
+            "timeoutSeconds": 1,
+            "failurePolicy": "Fail",
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+        }
+        kind, name = "ValidatingWebhookConfiguration", f"silent-{self.namespace}"
+        self.create(kind, name, version="admissionregistration.k8s.io/v1", webhooks=[webhook])
+        try:
+            yield
+        finally:
+            self.kubectl("delete", kind, name)
+
+    def ready_nodes(self) -> list[str]:
+        """The names of the nodes that are there."""
+        conditions = {node["metadata"]["name"]: node["status"]["conditions"] for node in self.get("nodes")["items"]}
+        return [name for name, found in conditions.items() if any(each["type"] == "Ready" and each["status"] == "True" for each in found)]
+
     def token(self, account: str) -> str:
         """A service account's."""
-        return self.kubectl("create", "token", account, "--duration", "2h").strip()
+        return self.kubectl("create", "token", account, "--duration", "12h").strip()
 
     @cached_property
     def tokens(self) -> dict[str, str]:
@@ -111,11 +181,17 @@ class Cluster:
 
     # Workflows
 
-    def submit(self, output: Output, *options: str, environment: Mapping[str, str] | None = None) -> Completed:
+    @property
+    def submitter(self) -> dict[str, str]:
+        """The environment of one who submits through the Argo server."""
+        return {**self.environment, "ARGO_SERVER": self.settings.argo_server, "ARGO_TOKEN": self.tokens[SUBMITTER]}
+
+    def submit(
+        self, output: Output, *options: str, environment: Mapping[str, str] | None = None, limit_s: float = RUN_LIMIT_S
+    ) -> Completed:
         """submit.py as the submitter, through the Argo server where no environment says another way."""
-        argo = {"ARGO_SERVER": self.settings.argo_server, "ARGO_TOKEN": self.tokens[SUBMITTER]}
-        command = ("workflows/submit.py", "--year", str(YEAR), "--namespace", self.namespace, "--output", output.url, *options)
-        done = self.run(sys.executable, *command, environment={**self.environment, **argo} if environment is None else environment)
+        command = ("workflows/submit.py", "--year", str(output.year), "--namespace", self.namespace, "--output", output.url, *options)
+        done = self.run(sys.executable, *command, environment=self.submitter if environment is None else environment, limit_s=limit_s)
         print(f"$ {' '.join(command)}\n{done.stdout}{done.stderr}exit code {done.returncode}")  # noqa: T201 - pytest shows it of a test that fails
         self.submitted += [line.removeprefix("submitted ") for line in done.stdout.splitlines() if line.startswith("submitted ")]
         return done
@@ -148,14 +224,14 @@ class Cluster:
         """As it is now."""
         return Workflow(self.get("workflow", name))
 
-    def finished(self, name: str) -> Workflow:
+    def finished(self, name: str, limit_s: float = RUN_LIMIT_S) -> Workflow:
         """As it is in the end."""
 
         def ended() -> Workflow | None:
             found = self.workflow(name)
             return found if found.is_finished else None
 
-        return self.until(f"{name} to end", ended)
+        return self.until(f"{name} to end", ended, limit_s)
 
     def pods(self, workflow: str, step: str) -> list[Object]:
         """The pods of a step that are there now."""

@@ -5,7 +5,6 @@ esa-worldcover-s2 that anyone may read, and E2E_IMAGE, an image that the nodes h
 namespace and a bucket of their own, and remove.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -19,7 +18,7 @@ import pytest
 from embedder import sample
 from embedder.grid import format_columns
 from tests.e2e.bucket import Bucket, Output
-from tests.e2e.cluster import OPERATOR, RELEASE, ROOT, Cluster
+from tests.e2e.cluster import ROOT, Cluster
 from tests.e2e.settings import Settings
 from tests.e2e.workflow import Workflow
 from tests.tiles import REAL
@@ -87,37 +86,8 @@ def source_url(bucket: Bucket, source: Path) -> str:
 @pytest.fixture(scope="session")
 def cluster(settings: Settings, bucket: Bucket, source_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A namespace that enforces the `restricted` standard, with the chart in it."""
-    made = Cluster(settings=settings, namespace=bucket.name, folder=tmp_path_factory.mktemp("cluster"))
-    small = {"resources": {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "4Gi"}}}
-    values = made.folder / "values.json"
-    values.write_text(
-        json.dumps(
-            {
-                "image": settings.image,
-                "output": f"s3://{bucket.name}/default",
-                "source": source_url,
-                "weights": "random:0",
-                "parallelism": 2,
-                "aws": {"region": settings.region, "endpointUrl": settings.s3_endpoint, "credentialsSecret": "s3"},
-                "plan": small,
-                "embed": small,
-                "finalize": small,
-            }
-        )
-    )
-    made.create("Namespace", made.namespace, labels={"pod-security.kubernetes.io/enforce": "restricted"})
-    try:
-        made.create("Secret", "s3", stringData={"AWS_ACCESS_KEY_ID": settings.access_key, "AWS_SECRET_ACCESS_KEY": settings.secret_key})
-        made.create("ServiceAccount", OPERATOR)
-        workflows = {"apiGroups": ["argoproj.io"], "resources": ["workflows", "workflowtemplates"], "verbs": ["*"]}
-        pods = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "delete"]}
-        made.create("Role", OPERATOR, version="rbac.authorization.k8s.io/v1", rules=[workflows, pods])
-        made.kubectl("create", "rolebinding", OPERATOR, "--role", OPERATOR, "--serviceaccount", f"{made.namespace}:{OPERATOR}")
-        made.helm("install", str(ROOT / "helm"), "--values", str(values))
-        yield made
-    finally:
-        made.run("helm", "uninstall", RELEASE, "--namespace", made.namespace)
-        made.run("kubectl", "delete", "namespace", made.namespace, "--timeout", "120s")
+    with Cluster.installed(settings, bucket, source_url, tmp_path_factory.mktemp("cluster")) as installed:
+        yield installed
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,10 @@ class Settings:
     """A command that takes the node away."""
     return_node: str | None
     """A command that brings it back."""
+    restart_controller: str | None
+    """A command that kills Argo's controller, and starts it again."""
+    restart_server: str | None
+    """The same of its server."""
     image_archive: str | None
     """The path of the image as `docker save` writes it."""
 
@@ -35,5 +39,7 @@ class Settings:
             region=environment.get("AWS_REGION", "us-east-1"),
             lose_node=environment.get("E2E_LOSE_NODE"),
             return_node=environment.get("E2E_RETURN_NODE"),
+            restart_controller=environment.get("E2E_RESTART_CONTROLLER"),
+            restart_server=environment.get("E2E_RESTART_SERVER"),
             image_archive=environment.get("E2E_IMAGE_ARCHIVE"),
         )

@@ -22,8 +22,6 @@ FIRST = 200
 """Of the columns whose pods are made to end; none has a tile, and no pod of theirs gets a node."""
 OCI = "failed to create containerd task: failed to create shim task: OCI runtime create failed"
 FORBIDDEN = "workflowtaskresults.argoproj.io is forbidden: User cannot create resource"
-NO_WEBHOOK = "https://198.51.100.1/"
-"""Nobody's address (RFC 5737)."""
 Terminated = tuple[str, int] | tuple[str, int, str]
 """Reason, exit code and message of a container."""
 
@@ -171,24 +169,9 @@ def test_what_the_table_says_happens_when_a_pod_ends_so(row: str, seen: dict[str
 
 
 def test_the_pod_is_tried_again_when_an_admission_webhook_does_not_answer(cluster: Cluster, published: Published) -> None:
-    rules = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]
-    webhook = {
-        "name": "silent.example.com",
-        "clientConfig": {"url": NO_WEBHOOK},
-        "rules": rules,
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": cluster.namespace}},
-        "timeoutSeconds": 1,
-        "failurePolicy": "Fail",
-        "sideEffects": "None",
-        "admissionReviewVersions": ["v1"],
-    }
-    kind, name = "ValidatingWebhookConfiguration", f"silent-{cluster.namespace}"
-    cluster.create(kind, name, version="admissionregistration.k8s.io/v1", webhooks=[webhook])
-    try:
+    with cluster.silent_webhook():
         workflow = start_embed(cluster, published.output.copy(), published.with_chips[0])
         first = cluster.until("a pod that is not created", lambda: next(iter(ended_attempts(cluster.workflow(workflow))), None))
-    finally:
-        cluster.kubectl("delete", kind, name)
     done = cluster.finished(workflow)
     assert_says(first, "an admission webhook does not answer when the pod is created")
     assert done.phase == "Succeeded"

@@ -75,12 +75,12 @@ def test_the_run_is_complete_when_the_node_is_away_for_a_minute(cluster: Cluster
     try:
         assert cluster.run(*shlex.split(lose)).returncode == 0
         back_at = time.monotonic() + LOST_S
-        cluster.until("the node to be missed", lambda: not ready_nodes(cluster))
+        cluster.until("the node to be missed", lambda: not cluster.ready_nodes())
         cluster.until("the minute to pass", lambda: time.monotonic() >= back_at)
     finally:
         returned = cluster.run(*shlex.split(return_))
     assert returned.returncode == 0, returned.stderr
-    cluster.until("the node to be ready", lambda: ready_nodes(cluster))
+    cluster.until("the node to be ready", cluster.ready_nodes)
     assert lost_shards(cluster, name, output, published, before)
 
 
@@ -100,9 +100,3 @@ def lost_shards(cluster: Cluster, name: str, output: Output, published: Publishe
         assert re.search(LOST, first["message"])
         assert last["phase"] == "Succeeded"
     return lost
-
-
-def ready_nodes(cluster: Cluster) -> list[str]:
-    """The names of the nodes that are there."""
-    conditions = {node["metadata"]["name"]: node["status"]["conditions"] for node in cluster.get("nodes")["items"]}
-    return [name for name, found in conditions.items() if any(each["type"] == "Ready" and each["status"] == "True" for each in found)]

@@ -1,7 +1,7 @@
 """A column's file as search wants it: unit vectors, and the chips that they belong to."""
 
 import hashlib
-import json
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from embedder.errors import InvalidFileError
 from embedder.explore.vectors.catalogue import Published
-from embedder.grid import NORTH, TILE_PIXELS, WEST
+from embedder.grid import COLUMN_COUNT, COLUMN_PIXELS, HEIGHT_PIXELS, NORTH, TILE_PIXELS, WEST, chips_in_column
 from embedder.output.column_file import FOOTER_KEY
+from embedder.output.fields import parse_json
+from embedder.recipes import Recipe
 
 Vectors = NDArray[np.float32]
 """(rows, width), each of length 1: then the cosine is a product, and its order that of the cosine of the stored embeddings."""
@@ -38,32 +40,46 @@ def read_column(published: Published, column: int) -> ColumnRows:
     if file.is_sha256 and hashlib.sha256(data).hexdigest() != file.identity:
         raise InvalidFileError(f"{where} is not the file that the manifest names: finalize the run again, then start again")
     try:
-        parquet = pq.ParquetFile(pa.BufferReader(data))
-        names = ["embeddings", "chip_id" if file.is_sha256 else "geometry"]
-        table = parquet.read(columns=names)
-        footer = json.loads((parquet.schema_arrow.metadata or {}).get(FOOTER_KEY, b"{}"))
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        vectors, chips, outcomes = _content(data, published.recipe, column if file.is_sha256 else None)
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidFileError(f"{where} is unreadable ({' '.join(str(error).split())[:200]}): embed the column again") from error
-    if table.num_rows == 0:
-        vectors, chips = np.empty((0, published.recipe.width), np.float32), np.empty((0, 2), np.int16)
-    else:
-        vectors = np.asarray(table["embeddings"].combine_chunks().flatten(), np.float32)
-        if vectors.size != table.num_rows * published.recipe.width:
-            raise InvalidFileError(f"{where} holds no embeddings of {published.recipe.width} numbers: check --recipe")
-        vectors = vectors.reshape(table.num_rows, published.recipe.width)
-        chips = _chips_of_ids(table["chip_id"]) if file.is_sha256 else _chips_of_boxes(table["geometry"], published.recipe.chip_pixels)
+    if vectors.size != len(chips) * published.recipe.width:
+        raise InvalidFileError(f"{where} holds no embeddings of {published.recipe.width} numbers: check --recipe")
+    vectors = vectors.reshape(len(chips), published.recipe.width)
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     usable = np.isfinite(lengths) & (lengths > 0)  # finalize has checked ours; of the v002 files nobody says
     vectors = vectors / np.where(usable, lengths, 1).astype(np.float32)[:, None]
     if not usable.all():
         vectors, chips = vectors[usable], chips[usable]
-    return ColumnRows(vectors=np.ascontiguousarray(vectors), chips=chips, outcomes=footer.get("outcomes"))
+    return ColumnRows(vectors=np.ascontiguousarray(vectors), chips=chips, outcomes=outcomes)
+
+
+def _content(data: bytes, recipe: Recipe, column: int | None) -> tuple[Vectors, Chips, str | None]:
+    """All numbers of the vectors, the chips, and the outcomes; `column` is None for a file of v002, whose boxes say where its chips are."""
+    parquet = pq.ParquetFile(pa.BufferReader(data))
+    table = parquet.read(columns=["embeddings", "geometry" if column is None else "chip_id"])
+    outcomes = parse_json((parquet.schema_arrow.metadata or {}).get(FOOTER_KEY, b"{}")).get("outcomes")
+    if outcomes is not None and not re.fullmatch(f"[a-z]{{{chips_in_column(recipe.chip_pixels)}}}", outcomes):
+        raise ValueError("its outcomes are not one letter for each chip")
+    if table.num_rows == 0:
+        return np.empty(0, np.float32), np.empty((0, 2), np.int16), outcomes
+    lists = table["embeddings"].combine_chunks()
+    if lists.null_count:
+        raise ValueError("an embedding is null")
+    chips = _chips_of_boxes(table["geometry"], recipe.chip_pixels) if column is None else _chips_of_ids(table["chip_id"])
+    if column is not None:
+        across, rows = COLUMN_PIXELS // recipe.chip_pixels, HEIGHT_PIXELS // recipe.chip_pixels
+        if (chips[:, 0] // across != column).any() or (chips[:, 1] >= rows).any() or len(np.unique(chips, axis=0)) < len(chips):
+            raise ValueError(f"its chips are not those of column {column}, each once")
+    return np.asarray(lists.flatten(), np.float32), chips, outcomes
 
 
 def _chips_of_ids(ids: pa.ChunkedArray) -> Chips:
     """Of ids such as c1155r0287."""
-    letters = np.array(ids.to_pylist(), "S10").view(np.uint8).reshape(-1, 10)
+    letters = np.array(ids.to_pylist(), "S11").view(np.uint8).reshape(-1, 11)
     digits = letters[:, [[1, 2, 3, 4], [6, 7, 8, 9]]].astype(np.int16) - ord("0")
+    if (letters[:, [0, 5, 10]] != [ord("c"), ord("r"), 0]).any() or (digits < 0).any() or (digits > 9).any():  # noqa: PLR2004 - a digit
+        raise ValueError("a chip id is none")
     chips: Chips = (digits * np.array([1000, 100, 10, 1], np.int16)).sum(axis=2).astype(np.int16)
     return chips
 
@@ -72,7 +88,13 @@ def _chips_of_boxes(boxes: pa.ChunkedArray, pixels: int) -> Chips:
     """Of the chips' boxes, by their north-west corners."""
     import shapely  # noqa: PLC0415 - for the v002 files alone
 
-    bounds = shapely.bounds(shapely.from_wkb(boxes.to_numpy()))
+    try:
+        bounds = shapely.bounds(shapely.from_wkb(boxes.to_numpy()))
+    except shapely.errors.ShapelyError as error:
+        raise ValueError(f"a box is none: {error}") from error
     corners = np.stack([bounds[:, 0] - WEST, NORTH - bounds[:, 3]], axis=1) * TILE_PIXELS / pixels
+    limits = [COLUMN_COUNT * COLUMN_PIXELS // pixels, HEIGHT_PIXELS // pixels]
+    if not ((corners > -0.5) & (corners < limits)).all():  # noqa: PLR2004 - as it is rounded; NaN is no place either
+        raise ValueError("a box is off the grid")
     chips: Chips = np.rint(corners).astype(np.int16)
     return chips

@@ -34,7 +34,7 @@ def test_secrets_are_not_shown_when_an_address_holds_them(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], empty_source: Path
 ) -> None:
     address = "http://user:pass1234@127.0.0.1:9/w.ckpt?sig=pass1234"
-    limit_attempts(monkeypatch, "CHECKPOINT", 1)
+    limit_attempts(monkeypatch, 1)
     common = ["--year", "2020", "--source", str(empty_source), "--weights", address]
     assert exit_code(monkeypatch, ["embedder", "plan", *common, "--output", "x"]) == 75
     shown = capsys.readouterr()

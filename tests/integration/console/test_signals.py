@@ -145,3 +145,26 @@ time.sleep(60)
     code, stderr = stop(process, signal.SIGINT)
     said = objects(stderr)[-1]["message"] if log_format == "json" else stderr.splitlines()[-1]
     assert (code, said) == (130, "stopped by SIGINT; the workflow goes on")
+
+
+def test_a_step_ends_at_once_when_it_is_stopped_between_attempts() -> None:
+    """Here the output's first contact; five minutes are waited the same way."""
+    program = """
+from embedder.console.signals import exit_on_signals
+from embedder.errors import TemporaryError
+from embedder.storage import retries
+exit_on_signals()
+retries.WAIT = lambda state: 60
+
+def fail():
+    print("failed", flush=True)
+    raise TemporaryError
+
+retries.FIRST_CONTACT_S = 300
+retries.Patience("output")(fail)
+"""
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603
+    assert process.stdout
+    assert process.stdout.readline() == "failed\n"
+    code, _ = stop(process, signal.SIGTERM)
+    assert code == 143

@@ -9,7 +9,7 @@ from embedder.grid import Tile, Window
 from embedder.source.inventory import Source, open_source
 from tests.faults import FaultyProxy
 from tests.four_tiles import CORNER, YEAR
-from tests.patience import shorten_waits
+from tests.patience import skip_waits
 from tests.s3_server import PUBLIC_BUCKET, S3Server
 from tests.tiles import REAL, REAL_TILE, write_tile
 
@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    shorten_waits(monkeypatch, "SOURCE")
+    skip_waits(monkeypatch)
 
 
 @pytest.fixture(scope="session")

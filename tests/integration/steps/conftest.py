@@ -11,7 +11,7 @@ from embedder.output.run import RunPlace
 from embedder.recipes import RECIPES
 from embedder.steps.plan import plan
 from tests.jobs import COLUMNS, TINY, embed_columns, place_of, plan_options, run_job, write_source
-from tests.patience import shorten_waits
+from tests.patience import skip_waits
 from tests.run_output import copy
 
 
@@ -25,7 +25,7 @@ def scratch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """The narrow recipe, short waits, and an empty temporary folder, which is empty again in the end."""
     monkeypatch.setitem(RECIPES, TINY.name, TINY)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    shorten_waits(monkeypatch, "SOURCE", "OUTPUT")
+    skip_waits(monkeypatch)
     folder = tmp_path / "scratch"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))

@@ -187,7 +187,7 @@ def test_planning_ends_with_75_when_the_endpoint_does_not_answer(
     source: Path, output: str, bucket: str, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
-    limit_attempts(monkeypatch, "OUTPUT", 1)
+    limit_attempts(monkeypatch, 1)
     storage = open_storage(f"s3://{bucket}/out" if what == "output" else output)
     with pytest.raises(TemporaryError, match=r"127\.0\.0\.1:9") as failure:
         plan(storage, plan_options(source if what == "output" else f"s3://{bucket}", [6]), Progress())

@@ -47,7 +47,7 @@ def test_each_failure_is_reported_when_several_fail(
 
 
 def test_another_attempt_is_advised_only_when_all_failures_are_temporary(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    limit_attempts(monkeypatch, "CHECKPOINT", 1)
+    limit_attempts(monkeypatch, 1)
     unreachable = check_weights("http://127.0.0.1:9/weights.ckpt")
     assert isinstance(failure([unreachable, check_output(f"s3://{bucket}/out")], "no"), TemporaryError)
     assert isinstance(failure([unreachable, check_output(f"s3://{bucket}-2/out")], "no"), ConfigurationError)

@@ -3,13 +3,12 @@
 import pytest
 
 from embedder.storage import Storage, open_storage
-from tests.patience import shorten_waits
+from tests.patience import skip_waits
 
 
 @pytest.fixture
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    shorten_waits(monkeypatch, "OUTPUT", wait_s=0)
-    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+    skip_waits(monkeypatch)
 
 
 @pytest.fixture

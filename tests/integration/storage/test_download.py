@@ -13,7 +13,7 @@ from embedder.errors import TemporaryError
 from embedder.storage import download
 from embedder.storage.download import fetch_checkpoint
 from tests.faults import Fault, FaultyProxy, Refusal
-from tests.patience import limit_attempts, shorten_waits
+from tests.patience import limit_attempts
 from tests.s3_server import S3Server
 
 SIZE = 10_000
@@ -79,8 +79,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(autouse=True)
 def _small_and_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    shorten_waits(monkeypatch, "CHECKPOINT", wait_s=0.001)
-    limit_attempts(monkeypatch, "CHECKPOINT", 3)
+    limit_attempts(monkeypatch, 3)
     monkeypatch.setattr(download, "CHUNK", CHUNK)
 
 

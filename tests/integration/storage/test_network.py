@@ -49,8 +49,7 @@ def server(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
 def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*NAMES, "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    for kind in ("SOURCE", "OUTPUT", "CHECKPOINT"):
-        limit_attempts(monkeypatch, kind, 1)
+    limit_attempts(monkeypatch, 1)
 
 
 @pytest.fixture(scope="module")

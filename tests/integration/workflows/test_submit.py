@@ -8,7 +8,7 @@ import pytest
 from embedder.grid import COLUMN_COUNT, Window
 from tests.commands import assert_failed, assert_one_line, exit_code, submit
 from tests.jobs import TILE
-from tests.patience import shorten_waits
+from tests.patience import skip_waits
 from tests.s3_server import READER, S3Server, aws_environment
 from tests.tiles import write_tile
 
@@ -46,7 +46,7 @@ def test_bad_input_ends_with_78_and_says_what_where_and_what_to_do(
 def test_the_job_ends_with_78_and_publishes_nothing_when_a_column_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], weights: str, output: str, tmp_path: Path
 ) -> None:
-    shorten_waits(monkeypatch, "SOURCE")
+    skip_waits(monkeypatch)
     path = write_tile(tmp_path / "source", TILE, Window(x=3_000, y=0, width=100, height=100))
     path.write_bytes(path.read_bytes()[:-2_000])
     line = f"submit.py --year 2020 --local --columns 6,30 --source {tmp_path / 'source'} --weights {weights} --output {output}"

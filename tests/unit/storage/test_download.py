@@ -10,7 +10,7 @@ import pytest
 from embedder.errors import TemporaryError, WeightsError
 from embedder.models.weights import slim
 from embedder.storage.download import fetch_checkpoint
-from tests.patience import limit_attempts, shorten_waits
+from tests.patience import limit_attempts
 from tests.s3_server import S3Server
 from tests.tiny_weights import TINY, one_line
 
@@ -52,8 +52,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(tiny_ckpt: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    shorten_waits(monkeypatch, "CHECKPOINT")
-    limit_attempts(monkeypatch, "CHECKPOINT", 3)
+    limit_attempts(monkeypatch, 3)
     with Server(tiny_ckpt.read_bytes()) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

@@ -84,7 +84,7 @@ def publish(output: Path, columns: str, **record: Any) -> None:  # noqa: ANN401 
         weights_sha256=run.weights_sha256,
         complete=False,
         chips={},
-        columns={column: PublishedColumn(file="file", rows=0, bytes=1, sha256="0") for column in parse_columns(columns)},
+        columns={column: PublishedColumn(file="file", rows=0, bytes=1, sha256="0" * 64) for column in parse_columns(columns)},
     )
     (folder / "_manifest.json").write_bytes(replace(manifest, **record).to_json())
 
