@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from embedder.errors import WeightsError
+from embedder.models.archive import ZIP_START
 from embedder.models.clay import ClayEncoder, build
 from embedder.recipes import RECIPES, Model, Recipe
 from embedder.storage.download import check_is_file
@@ -44,7 +45,7 @@ FORMAT_VERSION = "1"
 ALIGNMENT = 64
 """Where the numbers of a slim file begin: a multiple of this, bytes."""
 GIVE = "give the .ckpt file that Clay publishes, or one made of it by `embedder weights`"
-ZIP_START, LEGACY_START = b"PK\x03\x04", b"\x80"
+LEGACY_START = b"\x80"
 
 Shapes = Mapping[str, tuple[int, ...]]
 

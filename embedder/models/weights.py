@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedder.errors import NoCheckpointError, UsageError, WeightsError
+from embedder.models.archive import hash_file
 from embedder.recipes import RECIPES, Recipe
 from embedder.storage import download
 from embedder.storage.download import Progress, check_is_file, fetch_checkpoint, without_secrets
@@ -66,7 +67,7 @@ def slim(
                 source = fetch_checkpoint(location, folder / "checkpoint", progress)
             known_sha256 = recipe.weights_sha256 if location == recipe.weights else None
             try:
-                source_sha256 = verify_sha256(source, expected_sha256 or known_sha256)
+                source_sha256 = verify(source, expected_sha256 or known_sha256)
                 checkpoint.write_slim(source, made, recipe.model)
                 seed = checkpoint.seed_of(made)
             except WeightsError as error:  # a copy in the folder is gone when the message is read
@@ -111,10 +112,20 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def verify_sha256(path: Path, expected: str | None) -> str:
-    """The file's SHA-256; WeightsError where another was expected."""
+def verify(path: Path, expected: str | None) -> str:
+    """The file's SHA-256; WeightsError where another was expected, or where a checkpoint's own checksums show that it is damaged.
+
+    A checkpoint that was saved without them is taken only where its SHA-256 was expected. A safetensors file never has any.
+    """
     check_is_file(path)
-    found = sha256_of(path)
-    if expected is not None and found != expected.lower():
-        raise WeightsError(f"{path} has SHA-256 {found}, not {expected.lower()}: it is damaged or another file; check --weights")
-    return found
+    found = hash_file(path)
+    if expected is not None and found.sha256 != expected.lower():
+        raise WeightsError(f"{path} has SHA-256 {found.sha256}, not {expected.lower()}: it is damaged or another file; check --weights")
+    if found.damage:
+        raise WeightsError(f"{path} is damaged or no PyTorch checkpoint ({found.damage}); download the checkpoint again")
+    if found.lacks_checksums and expected is None:
+        raise WeightsError(
+            f"{path} was saved without checksums (torch.serialization.set_crc32_options), so that damage would not show: "
+            "give its SHA-256 with --weights-sha256, or save it again with them"
+        )
+    return found.sha256

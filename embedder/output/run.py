@@ -179,6 +179,11 @@ class RunPlace:
         """The folder of what `--force` wrote."""
         return f"{self.prefix}{FORCED}/"
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """All that a run writes to."""
+        return self.prefix, self.forced_prefix, f"{self.recipe.name}/_weights/"
+
     def column_key(self, column: int) -> str:
         """A column's file. Once it is valid, it is never written again."""
         return f"{self.prefix}{self._name(column)}.parquet"

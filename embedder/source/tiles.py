@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 
@@ -162,7 +163,11 @@ class TileReader:
             ("band count", dataset.count, len(BANDS)),
             ("dtype", "/".join(sorted(set(dataset.dtypes))), "uint16"),
             ("CRS", f"EPSG:{epsg}", "EPSG:4326"),
-            ("transform", dataset.transform, origin),
+            ("transform", _numbers(dataset.transform[:6]), _numbers(origin[:6])),
+            ("nodata", _numbers(dataset.nodatavals), _numbers([0] * len(BANDS))),
+            ("mask", _mask_of(dataset), "nodata"),
+            ("scale", _numbers(dataset.scales), _numbers([1] * len(BANDS))),
+            ("offset", _numbers(dataset.offsets), _numbers([0] * len(BANDS))),
             ("layout", f"{layout_of(dataset)}, {byte_order.decode()}", f"{LAYOUT}, II"),
         ):
             same = dataset.transform.almost_equals(origin, precision=1e-9) if what == "transform" else found == expected
@@ -185,6 +190,17 @@ class TileReader:
         if (status and int(status[1]) in PASSING_STATUSES) or (not status and NO_ANSWER.search(reason)):
             return TemporaryError(f"{self._name}: {reason}: try again later")
         return RefusedTileError(f"{self._name}: {reason}") if status else DamagedBlockError(reason)
+
+
+def _numbers(values: Iterable[float | None]) -> str:
+    """As many digits as tell half a pixel, and far less, from none."""
+    return ", ".join("none" if value is None else f"{value:.12g}" for value in values)
+
+
+def _mask_of(dataset: DatasetReader) -> str:
+    """What says which pixels count: of the source's tiles, their nodata value alone."""
+    flags = {flag.name for band in dataset.mask_flag_enums for flag in band}
+    return ", ".join(sorted(flags | {color.name for color in dataset.colorinterp if color.name == "alpha"}))
 
 
 def _one_line(value: object) -> str:

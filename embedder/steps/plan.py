@@ -38,6 +38,8 @@ def plan(storage: Storage, options: PlanOptions, progress: Progress) -> Run:
     """
     place = RunPlace(storage=storage, recipe=options.recipe, year=options.year)
     storage.check_writable()
+    for folder in place.folders:
+        storage.tidy(folder)
     recorded = place.find()
     if recorded:
         place.check_current(recorded)

@@ -71,6 +71,9 @@ class Storage(ABC):
     def check_writable(self) -> None:
         """Raise ConfigurationError where a put could not succeed, or not exclude others. Leaves nothing behind."""
 
+    def tidy(self, prefix: str) -> None:  # noqa: B027 - most storages leave nothing
+        """Remove what killed processes have left in the folder `prefix`, where this kind of storage leaves any."""
+
     def where(self, key: str) -> str:
         """The object's full address, for messages."""
         return f"{self.url.rstrip('/')}/{key}"
@@ -97,9 +100,18 @@ def split_s3(url: str) -> tuple[str, str]:
 def path_of(text: str) -> Path:
     """A path as a person writes it: ~ is their home folder. ConfigurationError for a user, or the name of one, without."""
     try:
-        return Path(text).expanduser()
+        return check_utf8(Path(text).expanduser())
     except RuntimeError as error:
         raise ConfigurationError(f"{text}: there is no home folder that ~ could stand for: write the path in full") from error
+
+
+def check_utf8(path: Path) -> Path:
+    """The path itself; ConfigurationError where its name, or that of a folder above, can't be given to libraries or written to a record."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(f"{path} is not UTF-8, or lies in a folder that is not: rename it, or use another") from error
+    return path
 
 
 def open_stream(data: bytes | Path) -> BytesIO | BufferedReader:

@@ -19,6 +19,7 @@ from uuid import uuid4
 
 from embedder.errors import ConfigurationError, ConflictError, NotFoundError
 from embedder.storage.base import ANY, PASSING_ERRNOS, Listed, Storage, Stored, check_key, open_stream, os_errors_at
+from embedder.storage.scratch import remove_leftovers
 
 LOCK = ".lock"
 """The hidden, empty file that is locked where there are no links. It stays: a lock on a file that comes and goes excludes nobody."""
@@ -82,6 +83,7 @@ class FolderStorage(Storage):
             folder = next(path for path in (self.root, *self.root.parents) if path.exists())
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
             raise ConfigurationError(f"{folder} is no folder that this user may write to: choose another, or change its owner")
+        remove_leftovers(folder)
         with os_errors_at(str(folder)), TemporaryDirectory(prefix=".write-check-", dir=folder) as probe:
             storage, key = FolderStorage(folder), f"{Path(probe).name}/probe"
             version = storage.put(key, b"")
@@ -93,6 +95,10 @@ class FolderStorage(Storage):
             except ConflictError as error:
                 advice = "so that nobody can tell who wrote it last: choose another"
                 raise ConfigurationError(f"{folder}: its file system changes a file's time or number by itself, {advice}") from error
+
+    def tidy(self, prefix: str) -> None:
+        """Remove drafts that are a day old."""
+        remove_leftovers(self._path(prefix.rstrip("/")))
 
     def _path(self, key: str) -> Path:
         return self.root / check_key(key)
