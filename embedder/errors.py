@@ -1,10 +1,24 @@
 """Every way in which a step ends without success, with its exit code. A message says what, where, and what to do."""
 
+LONGEST = 2_000
+"""Characters of a message, which may quote what others have written."""
+
+
+def one_line(text: str) -> str:
+    """The text as one line that a terminal and a log can show, without its middle where it is too long: what to do stands at its end."""
+    line = " ".join(text.split())
+    if not line.isprintable():
+        line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 3 :]}"
+
 
 class EmbedderError(Exception):
     """Root of the errors that end a command with one line and `exit_code`."""
 
     exit_code = 78
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(message))
 
 
 class UsageError(EmbedderError):

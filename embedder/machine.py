@@ -12,7 +12,18 @@ def prepare() -> None:
     if os.name == "nt":
         sys.stderr.write("error: this does not run on Windows itself: run it in WSL, as README.md says\n")
         sys.exit(78)
+    open_standard_streams()
     forget_other_installs()
+
+
+def open_standard_streams() -> None:
+    """Let those that are closed lead nowhere: the next file opened would get their number, and what libraries print."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False, encoding="utf-8"))  # noqa: SIM115
 
 
 def forget_other_installs() -> None:

@@ -14,6 +14,7 @@ from embedder.errors import NoCheckpointError, UsageError, WeightsError
 from embedder.models.archive import hash_file
 from embedder.recipes import RECIPES, Recipe
 from embedder.storage import download
+from embedder.storage.base import os_errors_at
 from embedder.storage.download import Progress, check_is_file, fetch_checkpoint, without_secrets
 from embedder.storage.scratch import scratch_folder
 
@@ -118,7 +119,8 @@ def verify(path: Path, expected: str | None) -> str:
     A checkpoint that was saved without them is taken only where its SHA-256 was expected. A safetensors file never has any.
     """
     check_is_file(path)
-    found = hash_file(path)
+    with os_errors_at(str(path)):
+        found = hash_file(path)
     if expected is not None and found.sha256 != expected.lower():
         raise WeightsError(f"{path} has SHA-256 {found.sha256}, not {expected.lower()}: it is damaged or another file; check --weights")
     if found.damage:

@@ -16,11 +16,13 @@ def slim_weights(place: RunPlace, run: Run) -> Path:
     Raises WeightsError where what the output holds is damaged or gone.
     """
     key = place.weights_key(run.weights_sha256)
-    cached = cache.folder() / Path(key).name
-    if cached.exists() and sha256_of(cached) == run.weights_sha256:
+    is_here = isinstance(place.storage, FolderStorage)
+    kept = Path() if is_here else cache.made_folder()
+    cached = kept / Path(key).name
+    if not is_here and cached.exists() and sha256_of(cached) == run.weights_sha256:
         return cached
     where = place.storage.where(key)
-    with scratch_folder(cache.folder()) as scratch:
+    with scratch_folder(kept) as scratch:
 
         def fetch() -> Path:
             path = place.storage.local_path(key, scratch)
@@ -29,7 +31,7 @@ def slim_weights(place: RunPlace, run: Run) -> Path:
             return path
 
         # what arrives damaged may be whole the next time; a file stays what it is
-        doubted = () if isinstance(place.storage, FolderStorage) else (WeightsError,)
+        doubted = () if is_here else (WeightsError,)
         try:
             path = retries.Patience(place.storage.url, thing=where, doubted=doubted)(fetch)
         except NotFoundError as error:

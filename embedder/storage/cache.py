@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from embedder.errors import ConfigurationError
+from embedder.storage.base import check_utf8
 
 
 def folder() -> Path:
@@ -15,4 +16,14 @@ def folder() -> Path:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError as error:
         raise ConfigurationError("this user has no home folder for downloads: set XDG_CACHE_HOME to a folder, or HOME") from error
-    return base / "worldcover-embeddings"
+    return check_utf8(base) / "worldcover-embeddings"
+
+
+def made_folder() -> Path:
+    """The same, which is there now; ConfigurationError where it can't be."""
+    path = folder()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"the cache {path} can't be made ({error.strerror}): set XDG_CACHE_HOME to a folder") from error
+    return path

@@ -6,6 +6,7 @@ for S3 with Range and If-Match. RFC 9110, 13.1.5 and 14: a weak ETag doesn't tel
 
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
@@ -131,10 +132,16 @@ def without_secrets(url: str) -> str:
 
 def check_is_file(path: Path) -> None:
     """WeightsError where there is no file that can be read."""
-    if not path.exists():
-        raise WeightsError(f"{path}: no such file; {GIVE}")
-    if not path.is_file():
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path}: no such file; {GIVE}") from error
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} can't be looked at ({getattr(error, 'strerror', error)}); {GIVE}") from error
+    if stat.S_ISDIR(mode):
         raise WeightsError(f"{path} is a folder, not a checkpoint; give the file in it")
+    if not stat.S_ISREG(mode):
+        raise WeightsError(f"{path} is no ordinary file; {GIVE}")
     if not os.access(path, os.R_OK):
         raise WeightsError(f"{path} may not be read; check its permissions")
 

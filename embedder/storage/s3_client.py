@@ -84,6 +84,7 @@ def s3_client(
     pools.update({scheme: network.with_floor(kind) for scheme, kind in pools.items()})
     # By this name it comes before botocore's own handlers, which make a web page a status 500, and follow redirects without end.
     client.meta.events.register("before-parse.*.*", partial(_check_is_s3s, endpoint=client.meta.endpoint_url))
+    client.meta.events.register("after-call.s3.ListObjectsV2", _check_listing)
     return client
 
 
@@ -122,6 +123,15 @@ def stat_object(client: "S3Client", bucket: str, key: str) -> ObjectStat:
             body.read()  # so that the connection can be used again
     size = int(found["ContentRange"].rpartition("/")[2]) if "ContentRange" in found else found["ContentLength"]
     return ObjectStat(size=size, etag=found["ETag"], metadata=found["Metadata"])
+
+
+def _check_listing(parsed: dict[str, Any], **_: object) -> None:
+    """Raise NoS3Error for a listing without what every S3's has: it would seem to name fewer objects than there are."""
+    if parsed["ResponseMetadata"]["HTTPStatusCode"] not in DONE:
+        return
+    is_whole = "IsTruncated" in parsed and (not parsed["IsTruncated"] or parsed.get("NextContinuationToken"))
+    if not is_whole or not all({"Key", "Size", "ETag"} <= listed.keys() for listed in parsed.get("Contents", [])):
+        raise NoS3Error("the listing lacks what S3's has (to ListObjectsV2): check AWS_ENDPOINT_URL_S3 or the address, and proxies")
 
 
 def _check_is_s3s(endpoint: str, response_dict: dict[str, Any], operation_model: "OperationModel", **_: object) -> None:

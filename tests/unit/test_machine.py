@@ -44,3 +44,13 @@ def test_the_sample_is_written_when_proj_and_gdal_are_set_for_another_install(tm
     )
     assert finished.returncode == 0, finished.stderr
     assert (tmp_path / "source" / TILE.key(2020)).exists()
+
+
+def test_no_file_gets_the_number_of_a_standard_stream_when_those_are_closed(tmp_path: Path) -> None:
+    """What libraries print would end in it."""
+    script = "import sys; from embedder.machine import prepare; prepare(); print('lost'); sys.exit(open(sys.argv[1], 'w').fileno())"
+    command = 'exec "$0" -c "$1" "$2" <&- >&- 2>&-'
+    finished = subprocess.run(  # noqa: S603 - our own code
+        ["/bin/bash", "-c", command, sys.executable, script, str(tmp_path / "file")], cwd=ROOT, timeout=60, check=False
+    )
+    assert finished.returncode == 3

@@ -61,7 +61,7 @@ class Record:
 def folder_of(published: Published) -> Path:
     """Where a recipe and year of an output are kept."""
     name = f"{published.recipe.name}-{sha256(published.storage.url.encode()).hexdigest()[:12]}"
-    return cache.folder() / "explore" / name / str(published.year)
+    return cache.made_folder() / "explore" / name / str(published.year)
 
 
 class Database:
