@@ -169,7 +169,10 @@ def status_command(output: str, columns: list[int] | None, form: str, **options:
         f"unexpected: {len(found.unexpected):5} files    {', '.join(found.unexpected)}",
         f"published:  {len(found.published):5} of {COLUMN_COUNT} columns",
         *([f"newer:      {len(found.newer):5} columns  {format_columns(found.newer)}: finalize publishes them"] if found.newer else ()),
-        *(f"NOTE: published column {number}: {what}: finalize again" for number, what in found.altered.items()),
+        *(
+            f"NOTE: published column {number}: {what}: embed what is missing or invalid, then finalize"
+            for number, what in found.altered.items()
+        ),
         *([f"NOTE: what is published is not known: {found.unreadable_manifest}"] if found.unreadable_manifest else ()),
     )
     columns_of = {name: format_columns(getattr(found, name)) for name in ("done", "missing", "published", "newer")}

@@ -47,7 +47,6 @@ STATUS = re.compile(r"HTTP response code:? (\d{3})")
 """What GDAL says of an answer that it cannot use."""
 NO_ANSWER = re.compile(r"CURL error|could ?n.t connect|timed out|connection", re.IGNORECASE)
 """What it says where there is none."""
-PASSING_STATUSES = {408, 425, 429, *range(500, 600)}
 READING_NICENESS = 19
 """Of the reading threads: the encoder comes first, and where it waits for pixels, they have the machine."""
 
@@ -193,7 +192,7 @@ class TileReader:
         if refusal := network.refusal(error, self._name):
             return refusal
         status = STATUS.search(reason)
-        if (status and int(status[1]) in PASSING_STATUSES) or (not status and NO_ANSWER.search(reason)):
+        if (status and int(status[1]) in retries.PASSING_STATUSES) or (not status and NO_ANSWER.search(reason)):
             return TemporaryError(f"{self._name}: {reason}: try again later")
         return RefusedTileError(f"{self._name}: {reason}") if status else DamagedBlockError(reason)
 

@@ -29,11 +29,12 @@ def finalize(place: RunPlace, run: Run, columns: Sequence[int], progress: Progre
         published = find_manifest_of(place, run)
         required = sorted({*columns, *(published.manifest.columns if published else ())})
         checked = check_all(place, run, required, progress)
-        if note := unlike(list(checked.values())):
+        files = list(checked.values())
+        if note := unlike(files):
             progress.say(f"NOTE: {note}")
         manifest = Manifest.of_columns(place, run, checked)
         data = manifest.to_json()
-        _put_picture(place, draw_coverage(run, list(checked.values())))
+        _put_picture(place, draw_coverage(run, files))
         if published and data == published.data:
             return manifest
         try:

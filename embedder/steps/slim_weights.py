@@ -16,24 +16,23 @@ def slim_weights(place: RunPlace, run: Run) -> Path:
     Raises WeightsError where what the output holds is damaged or gone.
     """
     key = place.weights_key(run.weights_sha256)
-    is_here = isinstance(place.storage, FolderStorage)
-    kept = Path() if is_here else cache.made_folder()
-    cached = kept / Path(key).name
-    if not is_here and cached.exists() and sha256_of(cached) == run.weights_sha256:
-        return cached
     where = place.storage.where(key)
-    with scratch_folder(kept) as scratch:
 
-        def fetch() -> Path:
-            path = place.storage.local_path(key, scratch)
-            if sha256_of(path) != run.weights_sha256:
-                raise WeightsError(f"{where} is damaged: remove it and run `embedder plan` again")
-            return path
+    def verified(scratch: Path) -> Path:
+        path = place.storage.local_path(key, scratch)
+        if sha256_of(path) != run.weights_sha256:
+            raise WeightsError(f"{where} is damaged: remove it and run `embedder plan` again")
+        return path
 
-        # what arrives damaged may be whole the next time; a file stays what it is
-        doubted = () if is_here else (WeightsError,)
-        try:
-            path = retries.Patience(place.storage.url, thing=where, doubted=doubted)(fetch)
-        except NotFoundError as error:
-            raise WeightsError(f"{where} is gone: run `embedder plan` again") from error
-        return path.replace(cached) if path.parent == scratch else path
+    try:
+        if isinstance(place.storage, FolderStorage):
+            return verified(Path())
+        cached = cache.made_folder() / Path(key).name
+        if cached.exists() and sha256_of(cached) == run.weights_sha256:
+            return cached
+        with scratch_folder(cached.parent) as scratch:
+            # what arrives damaged may be whole the next time
+            patience = retries.Patience(place.storage.url, thing=where, doubted=(WeightsError,))
+            return patience(lambda: verified(scratch)).replace(cached)
+    except NotFoundError as error:
+        raise WeightsError(f"{where} is gone: run `embedder plan` again") from error

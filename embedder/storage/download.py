@@ -206,7 +206,7 @@ def _check_status(status: int, shown: str) -> None:
         raise ConfigurationError(f"{shown}: {network.PROXY_LOGIN}")
     if status in {401, 403, 404, 410}:
         raise NoCheckpointError(f"{shown} answers {status}: no such file, or it is not public; check the address")
-    if status in {408, 425, 429} or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status in retries.PASSING_STATUSES:
         raise TemporaryError(f"{shown} answers {status}; try again later")
     raise WeightsError(f"{shown} answers {status}; check the address")
 

@@ -24,6 +24,8 @@ REACHED_S = 300
 """With a place that has: an embedded column, or gigabytes of weights, are worth the wait."""
 DOUBT_S = 20
 """With one thing that is refused or damaged."""
+PASSING_STATUSES = {408, 425, 429, *range(500, 600)}
+"""HTTP's, of whatever may answer better the next time."""
 WAIT = tenacity.wait_random_exponential(multiplier=0.5, max=20)
 """Between attempts, seconds: anything from none to twice as much each time, so that 1359 pods do not ask as one."""
 

@@ -31,7 +31,7 @@ NO_FIRST_BYTE = {"InvalidRange", "416"}
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 60
 """Silence after which a reply is given up."""
-DONE, REDIRECTED, OUT_OF_ORDER = range(200, 300), range(300, 400), range(500, 600)
+DONE, REDIRECTED = range(200, 300), range(300, 400)
 """HTTP's kinds of status."""
 OF_ONE_OBJECT = {"GetObject", "HeadObject", "PutObject"}
 """Operations whose success always comes with the object's ETag."""
@@ -137,7 +137,7 @@ def _check_listing(parsed: dict[str, Any], **_: object) -> None:
 def _check_is_s3s(endpoint: str, response_dict: dict[str, Any], operation_model: "OperationModel", **_: object) -> None:
     """Raise NoS3Error for an answer that no S3 gives; whatever stands before one may be out of order for a while."""
     status, headers, operation = response_dict["status_code"], response_dict["headers"], operation_model.name
-    if status in OUT_OF_ORDER or status in PASSING_STATUSES:
+    if status in PASSING_STATUSES:
         return
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         raise ConnectionSettingsError(network.PROXY_LOGIN)

@@ -32,7 +32,7 @@ from embedder.errors import (
     NotFoundError,
     TemporaryError,
 )
-from embedder.storage import network
+from embedder.storage import network, retries
 
 NOT_FOUND = {"NoSuchKey", "404"}
 """404 is all that a HEAD can say."""
@@ -67,7 +67,7 @@ THROTTLED = {
 """AWS's answers, of S3 and of STS, to who asks too often."""
 TOKEN_FILES = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
 """Variables that name the file of a pod's token, which is mounted where credentials were injected."""
-PASSING_STATUSES = {408, 409, 412, 425, 429}
+PASSING_STATUSES = retries.PASSING_STATUSES | {409, 412}
 """409 and 412: another process is writing the object."""
 PASSING_ERRORS = (
     ConnectionError,
@@ -146,7 +146,7 @@ def _client_error(error: ClientError, place: str) -> EmbedderError:
         return NotFoundError(f"{place} does not exist: check the path")
     if error.operation_name.startswith("AssumeRole") and code in THROTTLED:
         return TemporaryError(f"{place}: no credentials, as STS still answers {said}: run again, with fewer at a time")
-    if code in PASSING_CODES | THROTTLED or status in PASSING_STATUSES or status >= 500:  # noqa: PLR2004 - HTTP's server errors
+    if code in PASSING_CODES | THROTTLED or status in PASSING_STATUSES:
         return TemporaryError(f"{place}: S3 still answers {said}: try again later")
     if error.operation_name.startswith("AssumeRole"):
         return CredentialsError(f"{place}: {ROLE} ({said})")

@@ -17,25 +17,14 @@ from embedder.errors import ConfigurationError, InvalidFileError
 from embedder.grid import VERSIONS, chips_in_column
 from embedder.output import column_file
 from embedder.output.column_file import FOOTER_KEY
-from embedder.output.manifest import Manifest, PublishedColumn
+from embedder.output.manifest import Manifest
 from embedder.output.run import Run
 from embedder.recipes import Precision
 from tests.mutations import ODD_JSON, altered_json, damaged, fuzzed, mutated, right_or_refused
-from tests.runs import RUN
+from tests.runs import MANIFEST, RUN
 
 RANDOM = replace(RUN, seed=7)
 RECORDS = [RUN.to_json(), RANDOM.to_json(), replace(RUN, format=1).to_json()]
-MANIFEST = Manifest(
-    recipe="clay-v0.1",
-    year=2020,
-    config_digest="c" * 64,
-    weights="random:0",
-    weights_sha256="a" * 64,
-    complete=False,
-    chips={"embedded": 3},
-    columns={7: PublishedColumn(file="seven.parquet", rows=2, bytes=10, sha256="7" * 64)},
-    warning="these embeddings mean nothing",
-)
 COLUMN, OUTCOMES = 1155, "".join("e" if row == 288 else "n" if 281 < row < 304 else "t" for row in range(586))
 EMBEDDINGS = np.ones((1, RUN.recipe.width), np.float32)
 FILE = column_file.write(RUN, COLUMN, OUTCOMES, EMBEDDINGS, device="cpu", precision="fp32")

@@ -8,22 +8,11 @@ from typing import Any
 import pytest
 
 from embedder.errors import ConfigurationError
-from embedder.output.manifest import Manifest, PublishedColumn, find_manifest
+from embedder.output.manifest import Manifest, find_manifest
 from embedder.output.run import RunPlace
 from embedder.recipes import RECIPES
 from embedder.storage import open_storage
-
-MANIFEST = Manifest(
-    recipe="clay-v0.1",
-    year=2020,
-    config_digest="c" * 64,
-    weights="random:0",
-    weights_sha256="a" * 64,
-    complete=False,
-    chips={"embedded": 3},
-    columns={7: PublishedColumn(file="seven.parquet", rows=2, bytes=10, sha256="7" * 64)},
-    warning="these embeddings mean nothing",
-)
+from tests.runs import MANIFEST
 
 
 @pytest.mark.parametrize("manifest", [MANIFEST, replace(MANIFEST, warning=None, columns={})])
