@@ -10,11 +10,11 @@ AUDIT := build/audit
 LOCK = $(PYTHON) -m uv pip compile --python-version 3.11 --universal --generate-hashes --no-emit-package torch \
 	--no-annotate --no-header --quiet $(ARGS)
 
-.PHONY: help demo test lint policy audit bench docs lock clean
+.PHONY: help demo test e2e lint policy audit bench docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s%s\n", $$1, $$2 }'
 
 demo: $(READY) ## embed a small made-up sample on this machine, and say what was written (half a minute after the set-up)
 	@$(PYTHON) -m embedder.sample $(DEMO)/source
@@ -24,6 +24,9 @@ demo: $(READY) ## embed a small made-up sample on this machine, and say what was
 
 test: $(READY) ## all tests that this machine can run; ARGS="-k grid" for some of them
 	@$(PYTHON) -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup $(ARGS)
+
+e2e: $(READY) ## those of a cluster alone, one after the other
+	@$(PYTHON) -m pytest tests/e2e $(ARGS)
 
 lint: $(READY) ## ruff, mypy, which folder may import which, and hadolint on the Dockerfile
 	@$(PYTHON) -m ruff check

@@ -21,6 +21,7 @@ settings.register_profile("noisy machines", deadline=None, suppress_health_check
 settings.load_profile("noisy machines")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist, which reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Side by side run the tests of different files, but for those of the cluster, of which there is one."""
     for item in items:

@@ -82,7 +82,7 @@ class RefusedError(Exception):
     def __init__(self, status: int, body: str) -> None:
         try:
             said, self.is_page = str(json.loads(body)["message"]), False
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             said, self.is_page = _text_of(body), True
         self.status = status
         self.message = _shortened(" ".join(said.split()) or "without a word")
@@ -205,7 +205,7 @@ class ArgoServer(Cluster):
             if not reply.ok:
                 _raise_refused(self, reply.status_code, reply.text)
             found: Object = reply.json()
-        except (ValueError, RefusedError) as error:
+        except (ValueError, RecursionError, RefusedError) as error:
             if isinstance(error, RefusedError) and not (error.is_page and error.status == HTTPStatus.NOT_FOUND):
                 raise
             raise ConfigurationError(f"{self.name} does not answer as one does: check ARGO_SERVER and ARGO_BASE_HREF") from error

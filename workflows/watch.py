@@ -62,7 +62,7 @@ class Snapshot:
     """Whether its nodes are in Argo's database, which the Kubernetes API does not show."""
     failures: dict[str, str]
     """Message of each step that failed for good, by its display name, in the order of the run."""
-    exit_codes: list[str | None]
+    exit_codes: list[str]
     """Of those."""
     is_lost: bool
     """Whether the first of those was lost, however often, and nothing was wrong with it."""
@@ -116,19 +116,19 @@ def _snapshot(workflow: Object) -> Snapshot:
     failed = [node for node in ended if not _message(node, last).startswith(STOPPED)]
     failed = [node for node in failed if node["templateName"] != "finalize"] or failed  # it only names what the others lack
     pending = (node["message"] for node in nodes.values() if node.get("phase") == "Pending" and node.get("message"))
-    first = (last[failed[0]["id"]].get("phase", ""), _message(failed[0], last)) if failed else ("", status.get("message", ""))
+    first = (str(last[failed[0]["id"]].get("phase")), _message(failed[0], last)) if failed else ("", str(status.get("message") or ""))
     return Snapshot(
-        phase=status.get("phase", ""),
-        message=status.get("message", ""),
+        phase=str(status.get("phase") or ""),
+        message=str(status.get("message") or ""),
         columns=columns,
         done=done,
         share=(done + under_way) / columns if columns else 0.0,
         retries=sum(max(len(_attempts(nodes, node)) - 1, 0) for node in steps),
-        waiting="" if status.get("phase") in FINISHED else next(pending, status.get("message", "")),
+        waiting="" if status.get("phase") in FINISHED else str(next(pending, status.get("message")) or ""),
         is_published=any(node.get("templateName") == "finalize" and node.get("phase") == "Succeeded" for node in steps),
         is_hidden=bool(status.get("offloadNodeStatusVersion")) and not nodes,
-        failures={node["displayName"]: _message(node, last) for node in failed},
-        exit_codes=[last[node["id"]].get("outputs", {}).get("exitCode") for node in failed],
+        failures={str(node["displayName"]): _message(node, last) for node in failed},
+        exit_codes=[str(last[node["id"]].get("outputs", {}).get("exitCode")) for node in failed],
         is_lost=is_lost(*first),
     )
 
@@ -149,7 +149,7 @@ def result(found: Snapshot) -> EmbedderError | None:
     first, message = next(iter(found.failures.items()), ("", found.message))
     more = f" ({len(found.failures) - 1} more failed)" if len(found.failures) > 1 else ""
     text = f"the workflow {found.phase.lower()}: {f'{first}: ' if first else ''}{message or 'without a message'}{more}"
-    if USAGE_EXIT_CODES & set(filter(None, found.exit_codes)):
+    if USAGE_EXIT_CODES & set(found.exit_codes):
         return ConfigurationError(text)
     if found.is_lost:
         return TemporaryError(text)

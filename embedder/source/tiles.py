@@ -13,6 +13,7 @@ import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
 from rasterio.io import DatasetReader
 
 from embedder.errors import RefusedTileError, SourceError, TemporaryError
@@ -40,6 +41,8 @@ GDAL_OPTIONS: dict[str, str | int] = {
 
 HEAD_REFUSED = re.compile(r"HTTP response code: (401|403|501)")
 """Of a HEAD, which GDAL begins with, or of a GET, which is then refused once more."""
+GDAL_ERRORS = (rasterio.errors.RasterioError, CPLE_BaseError)
+"""Of a dataset that is asked what it is; not all of the second kind arrive as the first."""
 STATUS = re.compile(r"HTTP response code:? (\d{3})")
 """What GDAL says of an answer that it cannot use."""
 NO_ANSWER = re.compile(r"CURL error|could ?n.t connect|timed out|connection", re.IGNORECASE)
@@ -125,7 +128,10 @@ class TileReader:
         read = partial(self._source.read_range, self._key, self._file)
         header = read(0, HEADER_BYTES)
         with self._open() as dataset:
-            self._check(dataset, byte_order=header[:2])
+            try:
+                self._check(dataset, byte_order=header[:2])
+            except GDAL_ERRORS as error:
+                raise self._gdal_error(error) from error
         return index_blocks(lambda start, stop: header[start:stop] if stop <= len(header) else read(start, stop), self._file.size)
 
     def _read_blocks(self, group: list[Block], window: Window, pixels: NDArray[np.uint16]) -> None:

@@ -49,9 +49,12 @@ def status(place: RunPlace, run: Run, columns: Sequence[int], progress: Progress
     except ConfigurationError as error:
         unreadable = str(error)
     valid = {column: file.content for column, file in found.items() if isinstance(file.content, CheckedColumn)}
-    other = [
-        column for column in columns if column in published and not (column in valid and valid[column].sha256 == published[column].sha256)
-    ]
+    as_published = {
+        column
+        for column, file in valid.items()
+        if column in published and (found[column].key, file.sha256) == (place.prefix + published[column].file, published[column].sha256)
+    }
+    other = [column for column in columns if column in published and column not in as_published]
     with ThreadPoolExecutor(THREADS, thread_name_prefix="hash") as pool:
         altered = dict(zip(other, pool.map(lambda column: _alteration(place, published[column]), other), strict=True))
     return Status(
@@ -60,7 +63,7 @@ def status(place: RunPlace, run: Run, columns: Sequence[int], progress: Progress
         invalid={column: str(file.content) for column, file in found.items() if isinstance(file.content, Exception)},
         unexpected=unexpected_files(place, columns),
         published=list(published),
-        newer=[column for column in other if column in valid],
+        newer=[column for column in other if column in valid and found[column].key != place.prefix + published[column].file],
         altered={column: what for column, what in altered.items() if what},
         unreadable_manifest=unreadable,
         chips={name: sum(file.outcomes.count(letter) for file in valid.values()) for letter, name in OUTCOMES.items()},

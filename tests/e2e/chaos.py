@@ -398,7 +398,7 @@ class Campaign:
             ("`submit.py --wait`", ", ".join(f"{count} ended with {words[-2:].strip()}" for words, count in self.submissions())),
             ("repeated", ", ".join(f"{self.counts[way]} {way}" for way in (AGAIN, *BUTTONS.values()))),
             ("pods tried again by Argo", sum(self.retries.values())),
-            ("requests, of them repeated by boto3", f"{self.proxy.requests}, {self.proxy.repeated}"),
+            ("requests to S3", self.proxy.requests),
             ("outputs, columns in them, compared row by row", f"{self.outputs}, {self.columns}"),
             ("looks at what is published", self.witness.looks),
             *((promise, len(self.broken.seen[promise])) for promise in PROMISES),

@@ -47,7 +47,8 @@ def read_column(published: Published, column: int) -> ColumnRows:
         raise InvalidFileError(f"{where} holds no embeddings of {published.recipe.width} numbers: check --recipe")
     vectors = vectors.reshape(len(chips), published.recipe.width)
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-    usable = np.isfinite(lengths) & (lengths > 0)  # finalize has checked ours; of the v002 files nobody says
+    numbers = np.finfo(np.float32)
+    usable = (lengths > numbers.tiny) & (lengths < numbers.max)  # finalize has checked ours; of the v002 files nobody says
     vectors = vectors / np.where(usable, lengths, 1).astype(np.float32)[:, None]
     if not usable.all():
         vectors, chips = vectors[usable], chips[usable]

@@ -112,6 +112,13 @@ def test_status_names_published_files_that_are_gone_or_others(published: RunPlac
     assert found.newer == []
 
 
+def test_status_names_a_published_file_that_is_gone_when_a_later_one_has_its_bytes(published: RunPlace) -> None:
+    embed_columns(published, [6], force=True)
+    (Path(published.storage.url) / published.column_key(6)).unlink()
+    found = status_of(published)
+    assert (found.newer, list(found.altered)) == ([6], [6])
+
+
 def test_status_counts_the_files_when_the_manifest_is_broken(published: RunPlace) -> None:
     published.storage.put(published.manifest_key, b"{", replaces=ANY)
     with_column_nobody_planned(published)

@@ -11,6 +11,7 @@ from embedder.storage.folder import FolderStorage
 from embedder.storage.scratch import remove_leftovers, scratch_folder
 
 DAY = 24 * 3600
+OURS = UUID(int=7, version=4).hex
 
 
 def make(path: Path, *, age: float, folder: bool = False) -> Path:
@@ -63,10 +64,10 @@ def test_a_folder_stays_when_anything_in_it_has_changed_since(tmp_path: Path) ->
         ".write-check",
         ".d41d8cd98f00b204e9800998ecf8427e",  # of no uuid4, as an MD5
         f".{UUID(int=0).hex}",
-        f"{uuid4().hex}",
+        f"{OURS}",
         "embedder-notes",
-        f"embedder-{uuid4().hex}.ckpt",
-        f"my-embedder-{uuid4().hex}",
+        f"embedder-{OURS}.ckpt",
+        f"my-embedder-{OURS}",
         "_run.json",
     ],
 )

@@ -46,6 +46,16 @@ def test_a_workflow_is_refused_when_its_nodes_are_none(nodes: object) -> None:
         snapshot({"status": {"nodes": nodes}})
 
 
+@pytest.mark.parametrize("status", [{"phase": None}, {"phase": 5, "message": []}, {"phase": "Failed", "message": {"a": 1}}])
+def test_a_workflow_is_read_when_its_phase_or_message_is_no_text(status: Object) -> None:
+    check(snapshot({"status": status}))
+
+
+@pytest.mark.parametrize("body", ["[" * 100_000, '{"message": [' + "[" * 100_000])
+def test_a_refusal_is_told_when_it_is_too_deep_for_a_parser(body: str) -> None:
+    assert "\n" not in str(RefusedError(404, body))
+
+
 @fuzzed(60)
 @given(altered_json(b'{"code": 5, "message": "not found"}'))
 def test_a_refusal_is_told_in_one_line_whatever_it_says(data: bytes) -> None:

@@ -113,3 +113,13 @@ def test_a_file_is_refused_when_its_columns_are_of_another_kind(columns: dict[st
 def test_a_file_of_v002_is_refused_when_a_box_is_none(box: bytes | None) -> None:
     with pytest.raises(InvalidFileError):
         read(changed({"geometry": pa.array([box, box], pa.binary())}), v002=True)
+
+
+@pytest.mark.parametrize("number", [np.finfo(np.float32).max, 1e-45, np.inf, np.nan, 0.0])
+def test_a_row_is_left_out_when_its_length_is_no_number(number: float) -> None:
+    numbers = vectors(0, 2)
+    numbers[0] = number
+    rows = pa.FixedSizeListArray.from_arrays(pa.array(numbers.ravel()), RECIPE.width)
+    found = read(changed({"embeddings": rows}))
+    check(found)
+    assert len(found.chips) == 1
