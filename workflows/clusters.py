@@ -20,6 +20,7 @@ from requests.adapters import HTTPAdapter
 from embedder.console.progress import Progress
 from embedder.errors import ConfigurationError, TemporaryError
 from embedder.storage import network
+from embedder.storage.download import without_secrets
 
 DEFAULT_NAMESPACE = "argo"
 """Where docs/eks.md installs everything."""
@@ -150,7 +151,7 @@ class ArgoServer(Cluster):
             server = f"{'http' if os.environ.get('ARGO_SECURE') == 'false' else 'https'}://{server}"
         server, path = server.rstrip("/"), os.environ.get("ARGO_BASE_HREF", "").strip("/")
         self._url = f"{server}/{path}" if path and not server.endswith(f"/{path}") else server
-        super().__init__(name=f"the Argo server {self._url}", namespace=namespace, login="ARGO_TOKEN")
+        super().__init__(name=f"the Argo server {without_secrets(self._url)}", namespace=namespace, login="ARGO_TOKEN")
         self._session = requests.Session()
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=RETRIES))
@@ -178,7 +179,7 @@ class ArgoServer(Cluster):
 
     def page(self, workflow: str) -> str:
         """Its address."""
-        return f"{self._url}/workflows/{self.namespace}/{workflow}"
+        return f"{without_secrets(self._url)}/workflows/{self.namespace}/{workflow}"
 
     def unauthorized(self) -> str:
         """What a 401 means, and what to do."""
@@ -216,6 +217,7 @@ class KubernetesApi(Cluster):
 
     def __init__(self, namespace: str | None) -> None:
         from kubernetes import client, config  # noqa: PLC0415 - a second, which an Argo server does not need
+        from yaml import YAMLError  # noqa: PLC0415
 
         settings, login = client.Configuration(), "the kubeconfig's user"
         settings.proxy = None  # what is set below is a kubeconfig's own, which goes before the environment's
@@ -230,9 +232,13 @@ class KubernetesApi(Cluster):
                     config.load_kube_config(client_configuration=settings)
                 if said:  # it would go on without a login
                     raise ConfigurationError(_login_failed(context, said))
-        except (config.ConfigException, OSError) as error:
+        except (config.ConfigException, OSError, YAMLError, ValueError, TypeError, AttributeError, KeyError) as error:
+            # What a broken kubeconfig makes others say may show a token.
+            reason = (
+                str(error) if isinstance(error, config.ConfigException | OSError) else f"the kubeconfig is none ({type(error).__name__})"
+            )
             advice = "set ARGO_SERVER (and ARGO_TOKEN) or KUBECONFIG, or run on this machine with --local"
-            raise ConfigurationError(f"no cluster: {' '.join(str(error).split())}: {advice}") from error
+            raise ConfigurationError(f"no cluster: {reason}: {advice}") from error
         super().__init__(name=context, namespace=namespace or own or DEFAULT_NAMESPACE, login=login)
         if not settings.verify_ssl:
             _say_unverified(f"insecure-skip-tls-verify of the kubeconfig: the certificate of {self.name} is not checked")

@@ -10,7 +10,7 @@ from embedder.errors import UsageError
 from embedder.explore.places import position_of
 from embedder.explore.vectors.column_rows import Vectors
 from embedder.explore.vectors.database import BLOCK_ROWS, Database, Mask
-from embedder.explore.vectors.index import INDEX_FROM, Index
+from embedder.explore.vectors.index import INDEX_FROM, Index, cache_errors_at
 from embedder.grid import NORTH, TILE_PIXELS, WEST, Bounds, Chip
 
 UNLIKE_WEIGHT = 0.5
@@ -56,8 +56,9 @@ class Searcher:
         self.database = database
         self._index: Index | None = None
         if database.count >= INDEX_FROM:
-            index = Index(database.folder, database.recipe.width)
-            self._index = index if index.is_trained else None
+            with cache_errors_at(database.folder):
+                index = Index(database.folder, database.recipe.width)
+                self._index = index if index.is_trained else None
 
     @property
     def has_index(self) -> bool:

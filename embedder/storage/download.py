@@ -248,7 +248,7 @@ def _s3_body(url: str, kept: Part) -> Iterator[Reply]:
                 if "ContentRange" in reply and kept.etag:
                     yield _rest(body, kept, reply["ContentRange"], reply.get("ETag", kept.etag), url)
                 else:
-                    yield Reply(body=body, total=reply["ContentLength"], etag=reply.get("ETag"))
+                    yield Reply(body=body, total=reply.get("ContentLength"), etag=reply.get("ETag"))
     except ConfigurationError as error:
         raise WeightsError(f"weights {error}") from error
     except ValueError as error:

@@ -39,8 +39,14 @@ class FolderStorage(Storage):
 
     def get(self, key: str) -> Stored:
         """The file's content and version, both of the same write."""
-        with os_errors_at(self.where(key)), self._path(key).open("rb") as file:
-            return Stored(data=file.read(), version=_version(os.fstat(file.fileno())))
+        with os_errors_at(self.where(key)):
+            try:
+                with self._path(key).open("rb") as file:
+                    return Stored(data=file.read(), version=_version(os.fstat(file.fileno())))
+            except FileNotFoundError as error:
+                if self._path(key).is_symlink():  # and so its name is taken
+                    raise ConfigurationError(f"{self.where(key)} is a link that leads nowhere: remove it, then run again") from error
+                raise
 
     def list(self, prefix: str = "") -> Iterator[Listed]:
         """The files whose key starts with `prefix`, without hidden ones; nothing where there is no such folder."""

@@ -126,11 +126,16 @@ def s3_errors_at(place: str) -> Iterator[None]:
         if "Invalid header value" in str(error):
             raise ConfigurationError(f"{place}: {STRAY_CHARACTER}") from None  # its text shows the value
         raise _boto_error(error, place) from error
-    except OSError as error:
-        for name in TOKEN_FILES:
-            if error.filename and error.filename == os.environ.get(name):
-                raise CredentialsError(f"{place}: no credentials: {error.filename}, which {name} names: {error.strerror}") from error
+    except UnicodeEncodeError:  # of what was asked for
         raise
+    except (KeyError, ValueError) as error:  # of what boto3 reads, whose text may hold a secret
+        advice = "check AWS_ENDPOINT_URL_S3 and the other AWS settings, and proxies"
+        raise NoS3Error(f"{place}: what S3 would not answer, or a setting that can't be ({type(error).__name__}): {advice}") from error
+    except OSError as error:
+        named = [name for name in TOKEN_FILES if error.filename and error.filename == os.environ.get(name)]
+        if not named:
+            raise
+        raise CredentialsError(f"{place}: no credentials: {error.filename}, which {named[0]} names: {error.strerror}") from error
 
 
 def code_of(error: ClientError) -> str:

@@ -4,7 +4,8 @@ IVF_RQ (one bit a number and its RaBitQ correction) was chosen by measurement: d
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,16 @@ ITERATIONS = 15
 SAMPLES = 64
 """Rows a partition that the partitions' centres are found from, and how often: more takes longer and finds no better ones."""
 EXTRA = "pip install '.[explore]'"
+
+
+@contextmanager
+def cache_errors_at(folder: Path) -> Iterator[None]:
+    """ConfigurationError where the cache can't be written, or is damaged: LanceDB says so in these ways."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigurationError(f"the cache {folder} can't be used ({reason}): make room, or remove it, then start again") from error
 
 
 def require(*modules: str) -> None:

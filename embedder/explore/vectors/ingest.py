@@ -8,7 +8,7 @@ from embedder.console.progress import Progress
 from embedder.explore.vectors.catalogue import Published
 from embedder.explore.vectors.column_rows import read_column
 from embedder.explore.vectors.database import Database, folder_of
-from embedder.explore.vectors.index import Index
+from embedder.explore.vectors.index import Index, cache_errors_at
 
 TOGETHER = 32
 """Columns that are read at a time and committed together: some 60 MB."""
@@ -26,7 +26,8 @@ def open_database(published: Published, progress: Progress) -> Database:
         if waited:
             progress.say("another process was adding columns to the same cache")
         if not _is_current(database, published):
-            _bring_up(database, published, progress)
+            with cache_errors_at(database.folder):
+                _bring_up(database, published, progress)
     database.reload()
     return database
 

@@ -39,6 +39,7 @@ def listen(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(place)
         listening.listen(128)
-    except OSError as error:
-        raise ConfigurationError(f"can't listen at {host}:{port} ({error.strerror}): choose another --port, or 0 for a free one") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no such name"
+        raise ConfigurationError(f"can't listen at {host}:{port} ({reason}): choose another --port, or 0 for a free one") from error
     return listening

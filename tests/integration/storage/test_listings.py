@@ -1,8 +1,9 @@
-"""A listing that lacks what every S3's has would seem to name fewer objects than there are."""
+"""Answers that are nearly S3's: a listing that lacks what it must have would seem to name fewer objects than there are."""
 
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -17,12 +18,14 @@ ENTRY = "<Contents><Key>p/a</Key><Size>5</Size><ETag>&quot;x&quot;</ETag></Conte
 
 @pytest.fixture
 def answer(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What the S3 endpoint says to any request: its one item."""
+    """What the S3 endpoint says to any request: a body, and lines of a header."""
     answer = [""]
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
+            for line in answer[1:]:
+                self.send_header(*line.split(": ", 1))
             self.end_headers()
             self.wfile.write(answer[0].encode())
 
@@ -71,3 +74,19 @@ def test_a_listing_is_refused_in_one_line_when_it_is_none(answer: list[str], bod
 def test_a_listing_is_taken_when_it_is_whole(answer: list[str]) -> None:
     answer[0] = f"<ListBucketResult><IsTruncated>false</IsTruncated>{ENTRY}</ListBucketResult>"
     assert [(listed.key, listed.size, listed.version) for listed in open_storage("s3://bucket/p").list()] == [("a", 5, "x")]
+
+
+@pytest.mark.parametrize(("part", "other"), [("<Size>5", "<Size>many"), ("<Size>", "<LastModified>yesterday</LastModified><Size>")])
+def test_a_listing_is_refused_in_one_line_when_a_value_can_not_be(answer: list[str], part: str, other: str) -> None:
+    answer[0] = f"<ListBucketResult><IsTruncated>false</IsTruncated>{ENTRY.replace(part, other)}</ListBucketResult>"
+    with pytest.raises(EmbedderError, match="AWS_ENDPOINT_URL_S3"):
+        list(open_storage("s3://bucket/p").list())
+
+
+@pytest.mark.parametrize("line", ["Content-Range: bytes 0-0/*", "Content-Range: all", "Last-Modified: yesterday", "Content-Length: "])
+def test_an_object_is_refused_in_one_line_when_its_header_can_not_be(answer: list[str], line: str, tmp_path: Path) -> None:
+    answer[:] = ["bytes", 'ETag: "x"', line]
+    with pytest.raises(EmbedderError, match="AWS_ENDPOINT_URL_S3"):
+        open_storage("s3://bucket/p").local_path("object", tmp_path)
+    with pytest.raises(EmbedderError, match=r"^source .*AWS_ENDPOINT_URL_S3"):
+        open_source("s3://bucket/p").stat("object")

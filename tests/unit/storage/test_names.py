@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from embedder.errors import ConfigurationError, WeightsError
+from embedder.errors import ConfigurationError, NotFoundError, WeightsError
 from embedder.storage import cache, open_storage
 from embedder.storage.base import path_of
 from embedder.storage.download import check_is_file
@@ -67,3 +67,10 @@ def test_refused_by_its_own_path_when_weights_cannot_be_looked_at(tmp_path: Path
     ):
         with pytest.raises(WeightsError, match=reason):
             check_is_file(path)
+
+
+def test_a_link_that_leads_nowhere_is_named_and_no_absent_object_as_its_name_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "object").symlink_to("nowhere")
+    with pytest.raises(ConfigurationError, match=r"object is a link that leads nowhere") as error:
+        open_storage(str(tmp_path)).get("object")
+    assert not isinstance(error.value, NotFoundError)
