@@ -39,7 +39,7 @@ class Flipped:
     """One bit of the reply's body is wrong."""
 
     at: int
-    """The place of its byte."""
+    """The place of its byte, counted round and round where the body is shorter."""
 
 
 @dataclass(frozen=True)
@@ -168,8 +168,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if fault is Fault.FLIPPED_BYTE:
             reply = _flipped(reply)
-        if isinstance(fault, Flipped):
-            reply = reply[: fault.at] + bytes([reply[fault.at] ^ 1]) + reply[fault.at + 1 :]
+        if isinstance(fault, Flipped) and reply:
+            at = fault.at % len(reply)
+            reply = reply[:at] + bytes([reply[at] ^ 1]) + reply[at + 1 :]
         if fault is Fault.HALF_BODY:
             reply = reply[: len(reply) // 2]
             self.close_connection = True

@@ -8,6 +8,7 @@ error. So blocks are inflated here, by libdeflate, which compares each one's Adl
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from zlib import crc32
 
 import deflate
 import numpy as np
@@ -123,7 +124,7 @@ def inflate(
     try:
         raw = deflate.zlib_decompress(data, BLOCK_BYTES)
     except deflate.DeflateError as error:
-        raise DamagedBlockError("its bytes do not match their checksum") from error
+        raise DamagedBlockError(f"its bytes, of CRC-32 {crc32(data):08x}, do not match their checksum") from error
     if len(raw) != BLOCK_BYTES:
         raise DamagedBlockError(f"it has {len(raw)} bytes of pixels, not {BLOCK_BYTES}")
     differences = np.frombuffer(raw, "<u2").reshape(BLOCK_SHAPE)[rows, :x_stop].transpose(2, 0, 1)  # (band, y, x)

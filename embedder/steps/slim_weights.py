@@ -20,8 +20,8 @@ def slim_weights(place: RunPlace, run: Run) -> Path:
 
     def verified(scratch: Path) -> Path:
         path = place.storage.local_path(key, scratch)
-        if sha256_of(path) != run.weights_sha256:
-            raise WeightsError(f"{where} is damaged: remove it and run `embedder plan` again")
+        if (found := sha256_of(path)) != run.weights_sha256:
+            raise WeightsError(f"{where} is damaged: it has SHA-256 {found}: remove it and run `embedder plan` again")
         return path
 
     try:

@@ -47,17 +47,21 @@ class Patience:
     ) -> None:
         """`doubted` are the errors of the `thing` alone, which gets one attempt where it was given up before.
 
-        `stop`, once set, ends the waiting.
+        Where they say one thing, and then another, the trouble is on the way, not the thing's own. `stop`, once set, ends the waiting.
         """
         self._place, self._thing, self._doubted, self._stop = place, thing, doubted, stop or threading.Event()
 
     def __call__(self, attempt: Callable[[], T]) -> T:
         """What `attempt` returns, or raises in the end."""
         began: dict[bool, float] = {}
+        doubts: set[str] = set()
 
         def left(state: tenacity.RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
-            is_doubted = not isinstance(error, TemporaryError)
+            if not isinstance(error, TemporaryError):
+                doubts.add(str(error))
+                _answered.add(self._place)
+            is_doubted = not isinstance(error, TemporaryError) and len(doubts) == 1
             if is_doubted:
                 limit = 0 if self._thing in _given_up else DOUBT_S
             else:
@@ -77,6 +81,10 @@ class Patience:
         try:
             result = retrying(attempt)
         except TemporaryError:
+            raise
+        except self._doubted as error:
+            if len(doubts) > 1:
+                raise TemporaryError(f"{error}: not the same twice, so that it is trouble on the way: try again later") from error
             raise
         except Exception:
             _answered.add(self._place)

@@ -6,9 +6,14 @@ from pathlib import Path
 import pytest
 
 from embedder.errors import ConfigurationError, WeightsError
+from embedder.models.weights import sha256_of
 from embedder.steps.slim_weights import slim_weights
 from embedder.storage import open_storage
+from embedder.storage.retries import DOUBT_S
+from tests.faults import FaultyProxy, Flipped
 from tests.jobs import place_of
+from tests.patience import skip_waits
+from tests.s3_server import S3Server
 
 pytestmark = pytest.mark.usefixtures("scratch")
 
@@ -28,3 +33,21 @@ def test_the_cache_is_named_and_not_the_weights_when_it_cannot_be_made(done: Pat
     with pytest.raises(ConfigurationError, match="the cache /proc/nowhere/worldcover-embeddings can't be made") as error:
         slim_weights(place, run)
     assert not isinstance(error.value, WeightsError)
+
+
+def test_weights_are_fetched_again_for_longer_than_doubt_lasts_when_they_arrive_damaged_in_another_way_each_time(
+    done: Path, bucket: str, s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run, weights = place_of(done).load(), place_of(done).weights_key(place_of(done).load().weights_sha256)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    half = (done / weights).stat().st_size // 2 + 1
+    monkeypatch.setattr("embedder.storage.s3.PART_BYTES", half)  # of a whole object S3 tells a checksum, of a part it does not
+    waits = skip_waits(monkeypatch)
+    with FaultyProxy(s3.endpoint) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.url)
+        place = replace(place_of(done), storage=open_storage(f"s3://{bucket}/out"))
+        place.storage.put(weights, done / weights)
+        for at in range(40):
+            proxy.inject(Flipped(at=at), path="_weights")
+        assert sha256_of(slim_weights(place, run)) == run.weights_sha256
+    assert sum(waits) > DOUBT_S

@@ -87,6 +87,21 @@ def test_doubt_ends_after_twenty_seconds_and_the_thing_gets_one_attempt_from_the
     assert patience(fails(DamagedError())) == "done"
 
 
+def test_it_is_trouble_on_the_way_when_a_thing_is_damaged_in_another_way_each_time(place: str, waits: list[float]) -> None:
+    patience = Patience(place, thing=f"{place}/weights", doubted=(DamagedError,))
+    assert patience(fails(*(DamagedError(f"SHA-256 {number}") for number in range(30)))) == "done"
+    assert sum(waits) > 2 * retries.DOUBT_S
+    waits.clear()
+    numbers = iter(range(10_000))
+
+    def damaged() -> None:
+        raise DamagedError(f"SHA-256 {next(numbers)}")
+
+    with pytest.raises(TemporaryError, match=r"^SHA-256 \d+: not the same twice, so that it is trouble on the way: try again later$"):
+        patience(damaged)
+    assert sum(waits) >= retries.REACHED_S
+
+
 def test_doubt_has_its_own_time_when_it_comes_after_other_trouble(place: str, waits: list[float]) -> None:
     Patience(place)(fails())
     trouble = fails(*[TemporaryError()] * 25, DamagedError())
