@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from embedder.errors import ConfigurationError, DeviceError, NonFiniteError, TemporaryError
+from embedder.machine import cpu_count
 from embedder.models.cards import why_not_cuda
 from embedder.models.checkpoint import load_encoder
 from embedder.recipes import BANDS, Recipe
@@ -27,9 +28,6 @@ BF16_CAPABILITY = (8, 0)
 """From this CUDA compute capability on, bf16 is native."""
 CUDA_FAULT = re.compile(r"CUDA|cuBLAS|CUBLAS|cuDNN|CUDNN|NVRTC")
 """In the text of a RuntimeError that is the card's or its driver's: those of CUDA's libraries have no type of their own."""
-CGROUPS = Path("/sys/fs/cgroup")
-QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
-"""Files with quota and period of this container's CPU time, microseconds: of cgroup v2 and v1. Without a quota it is `max`, or -1."""
 
 
 class _Pending(NamedTuple):
@@ -74,6 +72,16 @@ class Encoder:
         self._model.transformer.to(DTYPES[self.precision])
         with self._faults():
             self._model.to(self._device)
+
+    def new_batch(self) -> NDArray[np.uint16]:
+        """Room for the pixels of `batch_size` chips, (n, 4, s, s), from which the device copies without another copy on the way.
+
+        The bands lie next to each other in memory, as the source has them: the device puts them in order.
+        """
+        size = self.recipe.chip_pixels
+        with self._faults():
+            room = torch.empty(self.batch_size, size, size, len(BANDS), dtype=torch.uint16, pin_memory=self._device.type == "cuda")
+        return np.moveaxis(room.numpy(), -1, 1)
 
     def encode(self, batches: Iterable[tuple[NDArray[np.uint16], NDArray[np.float64]]]) -> Iterator[NDArray[np.float32]]:
         """Embeddings (n, width) for each batch of pixels (n, 4, s, s) and chip centres in degrees (n, 2: longitude, latitude), in order.
@@ -134,7 +142,7 @@ class Encoder:
     def _upload(self, pixels: NDArray[np.uint16]) -> Tensor:
         if self._device.type == "mps":  # knows no unsigned 16-bit integers
             return torch.from_numpy(pixels.astype(np.int32)).to(self._device)
-        host = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))  # (n, 4, s, s)
+        host = torch.from_numpy(np.require(pixels, requirements="W"))  # (n, 4, s, s)
         return host.pin_memory().to(self._device, non_blocking=True) if self._device.type == "cuda" else host
 
     def _halve(self) -> None:
@@ -209,14 +217,3 @@ def _fast_precision(device: torch.device) -> str:
     if device.type == "cpu" and any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")):
         return "bf16"
     return "fp32"
-
-
-def cpu_count() -> int:
-    """The CPUs that this process may use: torch counts the machine's, which in a container can be many more than its quota."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for names in QUOTAS:
-        with contextlib.suppress(OSError, ValueError):
-            quota, period = (int(number) for name in names for number in (CGROUPS / name).read_text().split())
-            if quota > 0:
-                count = min(count, max(1, quota // period))
-    return count
