@@ -120,7 +120,8 @@ def comparison(estimates: Mapping[int, Estimate], chosen: int, *, cpus: float, c
     lines = ("  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table)
     cheapest = min(hours, key=lambda most: (hours[most].total, most != chosen, most))
     advice = "as this run (*)" if cheapest == chosen else f"--columns-per-pod {cheapest}; this run (*) has {chosen}"
-    return "\n".join((f"hours of pods that decode with {cpus:g} CPUs and {rate}:", *lines, f"  cheapest: {cheapest} columns a pod, {advice}"))
+    head = f"hours of pods that decode with {cpus:g} CPUs and {rate}:"
+    return "\n".join((head, *lines, f"  cheapest: {cheapest} columns a pod, {advice}"))
 
 
 def _pod(shard: Sequence[int], chips: int, sizes: Mapping[tuple[int, int], int]) -> Pod:

@@ -1,13 +1,19 @@
 """What a run takes, by columns a pod: counted by hand on a few tiles, and as a person reads it."""
 
 import re
+from itertools import product
+from pathlib import Path
 
 import pytest
+import yaml
 
 from embedder.grid import COLUMN_COUNT, TILES_HIGH, TILES_WIDE, Tile
 from embedder.recipes import RECIPES
 from embedder.source.inventory import Inventory, TileFile
 from embedder.steps.estimate import COMPARED, DECODED_MB_S, POD_START_SECONDS, Estimate, Pod, comparison, estimate
+from workflows.submit import submit
+
+ROOT = Path(__file__).parents[3]
 
 SIZE = 144_000_000
 """Bytes of a made-up tile: 10^6 for each of its blocks, were they equally large."""
@@ -32,7 +38,7 @@ def test_whole_blocks_are_counted_and_once_where_adjacent_columns_share_them() -
     assert of(inventory, [0, 1]).source_bytes == round(2 * width)  # each pod fetches the blocks that they share
     assert of(inventory, [0, 1], 2).source_bytes == round(width)
     assert of(inventory, [22]).source_bytes == round(SIZE * 736 / 12_000 + HEADERS)  # the tile's last, narrower blocks
-    assert of(inventory, [22]).pods == (Pod(chips=23, source_bytes=pytest.approx(SIZE * 736 / 12_000 + HEADERS), pixel_bytes=12 * BLOCK),)
+    assert [(pod.chips, pod.pixel_bytes) for pod in of(inventory, [22]).pods] == [(23, 12 * BLOCK)]
     assert of(inventory, [100]) == Estimate(columns=1, columns_with_tiles=0, pods=(Pod(chips=0, source_bytes=0, pixel_bytes=0),))
 
 
@@ -95,14 +101,29 @@ def test_of_equally_cheap_ones_the_runs_own_is_named_and_else_the_fewest(chosen:
     assert f"cheapest: {cheapest} columns a pod" in comparison(found, chosen, cpus=3, chips_per_second=50, price=None)
 
 
-def test_the_table_of_a_whole_year_is_narrow_and_aligned() -> None:
-    inventory = {
-        Tile(row=row, column=column): TileFile(etag="x", size=400_000_000) for row in range(TILES_HIGH) for column in range(TILES_WIDE)
-    }
-    text = comparison(
-        estimate(RECIPES["clay-v0.1"], inventory, list(range(COLUMN_COUNT)), {*COMPARED, 64}), 64, cpus=0.5, chips_per_second=0.01, price=99.5
-    )
+@pytest.fixture(scope="module")
+def year() -> dict[int, Estimate]:
+    """Of all columns, with every tile there."""
+    places = product(range(TILES_HIGH), range(TILES_WIDE))
+    inventory = {Tile(row=row, column=column): TileFile(etag="x", size=400_000_000) for row, column in places}
+    return estimate(RECIPES["clay-v0.1"], inventory, list(range(COLUMN_COUNT)), {*COMPARED, 64})
+
+
+def test_the_table_of_a_whole_year_is_narrow_and_aligned(year: dict[int, Estimate]) -> None:
+    text = comparison(year, 64, cpus=0.5, chips_per_second=0.01, price=99.5)
     lines = text.splitlines()
     assert max(map(len, lines)) < 100
     assert len({len(line) for line in lines[1:-1]}) == 1
     assert [row[0] for row in rows(text)] == ["1", "4", "8", "16", "*64"]
+
+
+@pytest.mark.parametrize("chips_per_second", [None, 20, 500])
+def test_the_values_for_spot_gpus_have_the_columns_a_pod_that_are_cheapest(
+    year: dict[int, Estimate], chips_per_second: float | None
+) -> None:
+    values = yaml.safe_load((ROOT / "helm/gpu-spot.yaml").read_text())
+    [cpus] = [option.default for option in submit.params if option.name == "cpus"]
+    assert float(values["embed"]["resources"]["requests"]["cpu"]) == cpus
+    compared = {most: year[most] for most in COMPARED}
+    text = comparison(compared, values["columnsPerPod"], cpus=cpus, chips_per_second=chips_per_second, price=None)
+    assert text.endswith("as this run (*)")
