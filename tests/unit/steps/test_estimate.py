@@ -127,3 +127,13 @@ def test_the_values_for_spot_gpus_have_the_columns_a_pod_that_are_cheapest(
     compared = {most: year[most] for most in COMPARED}
     text = comparison(compared, values["columnsPerPod"], cpus=cpus, chips_per_second=chips_per_second, price=None)
     assert text.endswith("as this run (*)")
+
+
+def test_the_guides_table_is_what_the_dry_run_prints(year: dict[int, Estimate]) -> None:
+    guide = (ROOT / "docs/eks.md").read_text()
+    compared = {most: year[most] for most in COMPARED}
+    assert comparison(compared, 16, cpus=3, chips_per_second=50, price=0.8) in guide
+    totals = {most: f"{compared[most].hours(3, 500).total:.1f}" for most in (1, 16)}
+    assert f"at 500 chips/s one column a pod takes {totals[1]} hours and sixteen {totals[16]}." in guide
+    assert f"{POD_START_SECONDS} s a pod" in guide
+    assert f"decoded at {DECODED_MB_S} MB a CPU second" in guide
