@@ -108,7 +108,7 @@ def comparison(estimates: Mapping[int, Estimate], chosen: int, *, cpus: float, c
 
     `price` is money for an hour of a node, of which each pod has one to itself.
     """
-    rate = f"embed {chips_per_second:g} chips/s" if chips_per_second else "take no time to compute (give --chips-per-second)"
+    rate = f" and embed {chips_per_second:g} chips/s" if chips_per_second else ", computing left out (give --chips-per-second)"
     hours = {most: estimates[most].hours(cpus, chips_per_second) for most in sorted(estimates)}
     table = [("columns a pod", "pods", "to read", "start", "read", "compute", "pod-hours", *(["cost"] if price is not None else []))]
     for most, took in hours.items():
@@ -120,7 +120,7 @@ def comparison(estimates: Mapping[int, Estimate], chosen: int, *, cpus: float, c
     lines = ("  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table)
     cheapest = min(hours, key=lambda most: (hours[most].total, most != chosen, most))
     advice = "as this run (*)" if cheapest == chosen else f"--columns-per-pod {cheapest}; this run (*) has {chosen}"
-    head = f"hours of pods that decode with {cpus:g} CPUs and {rate}:"
+    head = f"hours of pods that decode with {cpus:g} CPUs{rate}:"
     return "\n".join((head, *lines, f"  cheapest: {cheapest} columns a pod, {advice}"))
 
 
