@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedder.console.progress import Progress
+from embedder.console.start import start
 from embedder.errors import ConfigurationError, ConflictError, InvalidFileError, NonFiniteError, SourceError
 from embedder.grid import chips_in_column
 from embedder.output import column_file
@@ -90,6 +91,8 @@ class Pipeline:
         writing: deque[Future[CheckedColumn]] = deque()
         with ThreadPoolExecutor(1, thread_name_prefix="write") as writer, closing(prefetch(self._read(strips), CHIPS_AHEAD)) as reads:
             for group, embeddings in self._encode(reads):
+                if len(embeddings) and (said := start.report()):
+                    self.progress.say(said[0], start_seconds=said[1])
                 vectors = iter(embeddings)
                 for chip in group.chips:
                     column = unfinished.setdefault(chip.column, _Unfinished())
@@ -150,10 +153,12 @@ class Pipeline:
     @cached_property
     def encoder(self) -> "Encoder":
         """Made for the first chip that needs it: a column at sea needs neither weights nor torch."""
-        from embedder.models.encoder import Encoder  # noqa: PLC0415 - imports torch
+        with start.part("imports"):
+            from embedder.models.encoder import Encoder  # noqa: PLC0415 - imports torch
 
         weights = slim_weights(self.place, self.run)
-        encoder = Encoder(weights, self.run.recipe, year=self.run.year, device=self.device, precision=self.run.precision)
+        with start.part("model and device"):
+            encoder = Encoder(weights, self.run.recipe, year=self.run.year, device=self.device, precision=self.run.precision)
         self.progress.say(f"computing on {encoder.device} in {encoder.precision}")
         return encoder
 

@@ -3,6 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
+from embedder.console.start import start
 from embedder.errors import NotFoundError, WeightsError
 from embedder.models.weights import sha256_of
 from embedder.output.run import Run, RunPlace
@@ -14,6 +15,7 @@ BAKED = Path("/opt/weights")
 """Where the image has weights, if any were baked in."""
 
 
+@start.part("weights")
 def slim_weights(place: RunPlace, run: Run) -> Path:
     """A local file with the run's weights, verified: in place in a folder, baked into the image, or a download that later steps find again.
 
