@@ -91,7 +91,7 @@ class Encoder:
         in_flight = 0 if self._device.type == "cpu" else 1
         pending: deque[_Pending] = deque()
         for pixels, lonlat in batches:
-            with self._faults():
+            with self._faults(), _tf32(allowed=self.precision != "fp32"):  # ten bits of fraction: more than bf16's seven
                 pending.append(self._launch(pixels, lonlat))
             while len(pending) > in_flight:
                 yield self._collect(pending.popleft())
@@ -112,7 +112,6 @@ class Encoder:
     @torch.inference_mode()
     def _launch(self, pixels: NDArray[np.uint16], lonlat: NDArray[np.float64]) -> _Pending:
         size, on_card = self.recipe.chip_pixels, self._device.type == "cuda"
-        torch.backends.cuda.matmul.allow_tf32 = self.precision != "fp32"  # ten bits of fraction: more than bf16's seven
         if pixels.dtype != np.uint16 or pixels.shape != (len(lonlat), len(BANDS), size, size) or lonlat.shape != (len(pixels), 2):
             raise ValueError(
                 f"{pixels.dtype} pixels {pixels.shape} with places {lonlat.shape}: uint16 (n, 4, {size}, {size}), (n, 2) needed"
@@ -181,6 +180,19 @@ class Encoder:
         """The same model in fp32, made for the first chip that needs it."""
         device, batch_size = str(self._device), self.batch_size
         return Encoder(self._slim, self.recipe, year=self.year, device=device, precision="fp32", batch_size=batch_size)
+
+
+@contextmanager
+def _tf32(*, allowed: bool) -> Iterator[None]:
+    """Whether a card may multiply fp32 in TF32, within alone: the setting is the process's, and others compute in it too."""
+    matmul = torch.backends.cuda.matmul
+    before = matmul.fp32_precision  # unlike allow_tf32, it can be read whichever of the two was set
+    matmul.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        matmul.allow_tf32 = before == "tf32"
+        matmul.fp32_precision = before
 
 
 def resolve_device(name: str) -> torch.device:

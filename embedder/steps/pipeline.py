@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedder.console.progress import Progress
+from embedder.console.start import start
 from embedder.errors import ConfigurationError, ConflictError, InvalidFileError, NonFiniteError, SourceError
 from embedder.grid import chips_in_column
 from embedder.output import column_file
@@ -94,6 +95,8 @@ class Pipeline:
         writing: deque[Future[CheckedColumn]] = deque()
         with ThreadPoolExecutor(1, thread_name_prefix="write") as writer, closing(prefetch(self._groups(strips), GROUPS_AHEAD)) as groups:
             for group, embeddings in self._encode(groups):
+                if len(embeddings) and (said := start.report()):
+                    self.progress.say(said[0], start_seconds=said[1])
                 vectors = iter(embeddings)
                 for chip in group.chips:
                     column = unfinished.setdefault(chip.column, _Unfinished())
@@ -189,9 +192,12 @@ class Pipeline:
         return making
 
     def _make_encoder(self, weights: Future[Path]) -> "Encoder":
-        from embedder.models.encoder import Encoder  # noqa: PLC0415 - imports torch, while the weights are fetched
+        with start.part("imports"):
+            from embedder.models.encoder import Encoder  # noqa: PLC0415 - imports torch, while the weights are fetched
 
-        encoder = Encoder(weights.result(), self.run.recipe, year=self.run.year, device=self.device, precision=self.run.precision)
+        fetched = weights.result()
+        with start.part("model and device"):
+            encoder = Encoder(fetched, self.run.recipe, year=self.run.year, device=self.device, precision=self.run.precision)
         self.progress.say(f"computing on {encoder.device} in {encoder.precision}")
         return encoder
 
