@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from embedder.errors import ConfigurationError, DeviceError, NonFiniteError, TemporaryError
+from embedder.machine import cpu_count
 from embedder.models.cards import why_not_cuda
 from embedder.models.checkpoint import load_encoder
 from embedder.recipes import BANDS, Recipe
@@ -27,9 +28,6 @@ BF16_CAPABILITY = (8, 0)
 """From this CUDA compute capability on, bf16 is native."""
 CUDA_FAULT = re.compile(r"CUDA|cuBLAS|CUBLAS|cuDNN|CUDNN|NVRTC")
 """In the text of a RuntimeError that is the card's or its driver's: those of CUDA's libraries have no type of their own."""
-CGROUPS = Path("/sys/fs/cgroup")
-QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
-"""Files with quota and period of this container's CPU time, microseconds: of cgroup v2 and v1. Without a quota it is `max`, or -1."""
 
 
 class _Pending(NamedTuple):
@@ -209,14 +207,3 @@ def _fast_precision(device: torch.device) -> str:
     if device.type == "cpu" and any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")):
         return "bf16"
     return "fp32"
-
-
-def cpu_count() -> int:
-    """The CPUs that this process may use: torch counts the machine's, which in a container can be many more than its quota."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for names in QUOTAS:
-        with contextlib.suppress(OSError, ValueError):
-            quota, period = (int(number) for name in names for number in (CGROUPS / name).read_text().split())
-            if quota > 0:
-                count = min(count, max(1, quota // period))
-    return count
