@@ -44,7 +44,9 @@ class Costs:
         """Whose energy counts, once there is one."""
         self._reading: defaultdict[int, list[_Reading]] = defaultdict(list)
         self._batches: defaultdict[int, _Batches] = defaultdict(_Batches)
-        self._last, self._computed = time.perf_counter(), 0.0
+        self.computed_s = 0.0
+        """As told with the last batch."""
+        self._last = time.perf_counter()
 
     def strip(self, chips: Mapping[int, int], meter: Meter) -> None:
         """A strip is about to be read, which counts into `meter`, with so many chips to read for each of its columns."""
@@ -59,7 +61,7 @@ class Costs:
             return
         now = time.perf_counter()
         elapsed, self._last = now - self._last, now
-        inference, self._computed = computed_s - self._computed, computed_s
+        inference, self.computed_s = computed_s - self.computed_s, computed_s
         energy = self.card.drawn_kwh() if self.card else None
         whole = sum(chips.values())
         for column, count in chips.items():
