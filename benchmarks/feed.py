@@ -57,7 +57,7 @@ class StandIn:
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
-        self.busy, self.began, self.ended = 0.0, 0.0, 0.0
+        self.busy_s, self.began, self.ended = 0.0, 0.0, 0.0
         """Seconds of work; when the first batch came, and when the last was done."""
 
     def new_batch(self) -> NDArray[np.uint16]:
@@ -71,7 +71,7 @@ class StandIn:
             now = time.perf_counter()
             self.began = self.began or now
             self.ended = max(now, self.ended) + len(pixels) / self.rate
-            self.busy += len(pixels) / self.rate
+            self.busy_s += len(pixels) / self.rate
             pending.append((self.ended, len(pixels)))
             while len(pending) > 1:
                 yield self._collect(*pending.popleft())
@@ -121,7 +121,7 @@ def step(output: str, source: str, columns: Sequence[int], rate: float) -> Step:
     assert sum(getattr(column, "rows", 0) for column in done) == rows_of(len(run.inventory)) * len(columns)  # noqa: S101 - else what is measured?
     for column in columns:
         place.storage.local_path(place.column_key(column), Path()).unlink()
-    return Step(wall=took[0], cpu=took[1], busy=device.busy / (device.ended - device.began), memory=peak_memory())
+    return Step(wall=took[0], cpu=took[1], busy=device.busy_s / (device.ended - device.began), memory=peak_memory())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ class _Pending(NamedTuple):
     lonlat: NDArray[np.float64]
     embeddings: Tensor
     """On the host, valid once `done`: (n, width)."""
+    began: torch.cuda.Event | None
     done: torch.cuda.Event | None
 
 
@@ -63,6 +65,8 @@ class Encoder:
             """fp32, bf16 or fp16: what the transformer computes in; everything before it is always fp32."""
         self.batch_size = batch_size or BATCH_SIZES[self._device.type]
         """Chips that go through the model at once; halved where they don't fit the device's memory."""
+        self.busy_s = 0.0
+        """For how long the device has computed."""
         self.recipe = recipe
         self.year = year
         self._slim = slim
@@ -91,7 +95,7 @@ class Encoder:
         in_flight = 0 if self._device.type == "cpu" else 1
         pending: deque[_Pending] = deque()
         for pixels, lonlat in batches:
-            with self._faults(), _tf32(allowed=self.precision != "fp32"):  # ten bits of fraction: more than bf16's seven
+            with self._faults(), self._busy(), _tf32(allowed=self.precision != "fp32"):  # ten bits of fraction: more than bf16's seven
                 pending.append(self._launch(pixels, lonlat))
             while len(pending) > in_flight:
                 yield self._collect(pending.popleft())
@@ -109,6 +113,19 @@ class Encoder:
                 raise TemporaryError(f"{self.device} failed ({said}): run again, elsewhere if it does so again") from error
             raise
 
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        """Count the time within; a GPU of CUDA's has its own clock."""
+        began = time.perf_counter()
+        yield
+        if self._device.type != "cuda":
+            self.busy_s += time.perf_counter() - began
+
+    @property
+    def uuid(self) -> str | None:
+        """The card's, of CUDA."""
+        return str(torch.cuda.get_device_properties(self._device).uuid) if self._device.type == "cuda" else None
+
     @torch.inference_mode()
     def _launch(self, pixels: NDArray[np.uint16], lonlat: NDArray[np.float64]) -> _Pending:
         size, on_card = self.recipe.chip_pixels, self._device.type == "cuda"
@@ -117,6 +134,7 @@ class Encoder:
                 f"{pixels.dtype} pixels {pixels.shape} with places {lonlat.shape}: uint16 (n, 4, {size}, {size}), (n, 2) needed"
             )
         embeddings = torch.empty(len(pixels), self.recipe.width, pin_memory=on_card)  # (n, width)
+        began = self._mark() if on_card else None
         start = 0
         while start < len(pixels):
             part = slice(start, start + self.batch_size)
@@ -124,11 +142,13 @@ class Encoder:
                 start = part.stop
             else:
                 self._halve()
-        done = None
-        if on_card:
-            done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            done.record(torch.cuda.current_stream(self._device))
-        return _Pending(pixels, lonlat, embeddings, done)
+        return _Pending(pixels, lonlat, embeddings, began, self._mark() if on_card else None)
+
+    def _mark(self) -> torch.cuda.Event:
+        """The moment when the card has done all that it was given."""
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.current_stream(self._device))
+        return event
 
     def _encode_part(self, pixels: NDArray[np.uint16], lonlat: NDArray[np.float64], out: Tensor) -> bool:
         """Start to fill `out`; False where the device's memory is too small. Returns first, so that the error's frames hold no memory."""
@@ -154,9 +174,10 @@ class Encoder:
             torch.cuda.empty_cache()
 
     def _collect(self, pending: _Pending) -> NDArray[np.float32]:
-        with self._faults():
-            if pending.done:
+        with self._faults(), self._busy():
+            if pending.began and pending.done:
                 pending.done.synchronize()
+                self.busy_s += pending.began.elapsed_time(pending.done) / 1000
             elif self._device.type == "mps":
                 torch.mps.synchronize()
         embeddings: NDArray[np.float32] = pending.embeddings.numpy()  # (n, width)
@@ -169,10 +190,12 @@ class Encoder:
 
     def _in_fp32(self, pixels: NDArray[np.uint16], lonlat: NDArray[np.float64], places: NDArray[np.intp]) -> NDArray[np.float32]:
         """Embeddings of some chips of a batch, whose places in it are given."""
+        before = self._exact.busy_s
         try:
             (embeddings,) = self._exact.encode([(pixels, lonlat)])
         except NonFiniteError as error:
             raise NonFiniteError(int(places[error.index]), precision="fp32") from error
+        self.busy_s += self._exact.busy_s - before
         return embeddings
 
     @cached_property

@@ -37,6 +37,8 @@ GDAL_OPTIONS: dict[str, str | int] = {
     "GDAL_CACHEMAX": 64_000_000,
 }
 """For remote COGs: few requests, whole ranges, and no wait without an end."""
+OPENING_REQUESTS = 3
+"""GDAL's own, for a remote tile: two HEADs, and a GET of the header. It does not say more where some of them fail."""
 
 HEAD_REFUSED = re.compile(r"HTTP response code: (401|403|501)")
 """Of a HEAD, which GDAL begins with, or of a GET, which is then refused once more."""
@@ -112,8 +114,9 @@ class TileReader:
         try:
             # What arrives damaged over a network, or is refused, may be whole the next time; a file stays what it is.
             doubted = () if self._source.is_folder else (DamagedBlockError, RefusedTileError)
-            patience = retries.Patience(self._source.location, thing=self._name, doubted=doubted, stop=self._stop)
-            return patience(partial(self._read_once, window, new_block))
+            meter, name = self._source.meter, self._name
+            patience = retries.Patience(self._source.location, thing=name, doubted=doubted, stop=self._stop, tried_again=meter.tried_again)
+            return patience(meter.reading()(partial(self._read_once, window, new_block)))
         except DamagedBlockError as error:
             raise SourceError(f"{self._name} is damaged: {error}: restore it, then run again") from error
 
@@ -158,10 +161,15 @@ class TileReader:
         if self._source.is_folder:
             check_unchanged(self._source, self._key, self._file)
         etag = self._file.etag.replace('"', r"\"")
+        if not self._source.is_folder:
+            self._source.meter.requested(OPENING_REQUESTS)
         try:
-            return open_dataset(self._source.gdal_path(self._key), GDAL_HTTP_HEADERS=f'"If-Match: {etag}"')
+            dataset = open_dataset(self._source.gdal_path(self._key), GDAL_HTTP_HEADERS=f'"If-Match: {etag}"')
         except rasterio.errors.RasterioError as error:
             raise self._gdal_error(error) from error
+        if not self._source.is_folder:
+            self._source.meter.fetched(min(HEADER_BYTES, self._file.size))
+        return dataset
 
     def _check(self, dataset: DatasetReader, byte_order: bytes) -> None:
         origin = Affine(1 / TILE_PIXELS, 0, WEST + self._tile.column, 0, -1 / TILE_PIXELS, NORTH - self._tile.row)

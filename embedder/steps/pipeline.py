@@ -1,6 +1,6 @@
 """From pixels to files: chips are read ahead, encoded in batches, and a finished column is written while others are encoded."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -17,11 +17,14 @@ from embedder.console.progress import Progress
 from embedder.console.start import start
 from embedder.errors import ConfigurationError, ConflictError, InvalidFileError, NonFiniteError, SourceError
 from embedder.grid import chips_in_column
+from embedder.models.energy import Card
 from embedder.output import column_file
 from embedder.output.column_file import CheckedColumn
+from embedder.output.receipt import Receipt
 from embedder.output.run import Run, RunPlace
-from embedder.source.inventory import open_source
-from embedder.source.strip import ChipRead, Pixels, new_pixels, read_strip
+from embedder.source.inventory import metered, open_source
+from embedder.source.strip import ChipRead, Pixels, chips_with_tiles, new_pixels, read_strip
+from embedder.steps.costs import Costs
 from embedder.steps.inspect import Inspected, inspect_column
 from embedder.steps.prefetch import prefetch
 from embedder.steps.slim_weights import slim_weights
@@ -85,6 +88,8 @@ class Pipeline:
     """Each column's file before: neither a valid one nor a rival's newer one is overwritten."""
     device: str
     progress: Progress
+    costs: Costs = field(default_factory=Costs)
+    """From when the pipeline was made."""
     _rooms: deque[NDArray[np.uint16]] = field(default_factory=deque)
     """For batches, used again: fresh pages cost as much CPU time as filling them does."""
 
@@ -95,6 +100,7 @@ class Pipeline:
         writing: deque[Future[CheckedColumn]] = deque()
         with ThreadPoolExecutor(1, thread_name_prefix="write") as writer, closing(prefetch(self._groups(strips), GROUPS_AHEAD)) as groups:
             for group, embeddings in self._encode(groups):
+                self._count(group)
                 if len(embeddings) and (said := start.report()):
                     self.progress.say(said[0], start_seconds=said[1])
                 vectors = iter(embeddings)
@@ -104,7 +110,9 @@ class Pipeline:
                     if chip.outcome == "e":
                         column.embeddings.append(next(vectors))
                     if len(column.outcomes) == whole:
-                        writing.append(writer.submit(self._write, chip.column, unfinished.pop(chip.column)))
+                        used = self.encoder.device if column.embeddings else None
+                        receipt = self.costs.receipt(chip.column, used)
+                        writing.append(writer.submit(self._write, chip.column, unfinished.pop(chip.column), receipt))
                 if group.room is not None:
                     self._rooms.append(group.room)
                 self.progress.chips_done(sum(chip.outcome != "t" for chip in group.chips), embedded=len(embeddings))
@@ -137,16 +145,24 @@ class Pipeline:
             group, to_embed = _Group(), 0
 
     def _read(self, strips: Iterable[Sequence[int]], room: Callable[[], Pixels]) -> Generator[ChipRead | _StripEnd, None, None]:
-        source = open_source(self.run.source)
+        opened = open_source(self.run.source)
+        pixels = self.run.recipe.chip_pixels
         for columns in strips:
+            source = metered(opened)
+            self.costs.strip({column: sum(chips_with_tiles(self.run.inventory, column, pixels)) for column in columns}, source.meter)
             try:
-                yield from read_strip(source, self.run.inventory, self.run.year, columns, self.run.recipe.chip_pixels, room=room)
+                yield from read_strip(source, self.run.inventory, self.run.year, columns, pixels, room=room)
             except SourceError as error:
                 yield _StripEnd(columns=columns, error=error)
                 if len(columns) > 1:  # one bad block must not cost the neighbours
                     yield from self._read([[column] for column in columns], room)
             else:
                 yield _StripEnd(columns=columns)
+
+    def _count(self, group: _Group) -> None:
+        """Let the chips that were embedded bear what the batch cost, or all where none was."""
+        bearing = group.to_embed or group.chips
+        self.costs.batch(Counter(chip.column for chip in bearing), self.encoder.busy_s if group.to_embed else self.costs.computed_s)
 
     def _encode(self, groups: Iterator[_Group]) -> Iterator[tuple[_Group, NDArray[np.float32]]]:
         """The groups in their order, each with the embeddings of its chips to be embedded: (n, width)."""
@@ -198,13 +214,15 @@ class Pipeline:
         fetched = weights.result()
         with start.part("model and device"):
             encoder = Encoder(fetched, self.run.recipe, year=self.run.year, device=self.device, precision=self.run.precision)
+        if encoder.uuid:
+            self.costs.card = Card(encoder.uuid)
         self.progress.say(f"computing on {encoder.device} in {encoder.precision}")
         return encoder
 
-    def _write(self, column: int, done: _Unfinished) -> CheckedColumn:
+    def _write(self, column: int, done: _Unfinished, receipt: Receipt) -> CheckedColumn:
         embeddings = np.array(done.embeddings, np.float32).reshape(-1, self.run.recipe.width)
         used = (self.encoder.device, self.encoder.precision) if len(embeddings) else (None, None)
-        data = column_file.write(self.run, column, "".join(done.outcomes), embeddings, device=used[0], precision=used[1])
+        data = column_file.write(self.run, column, "".join(done.outcomes), embeddings, device=used[0], precision=used[1], receipt=receipt)
         try:
             checked = column_file.check(data, self.run, column)
         except InvalidFileError as error:
