@@ -16,6 +16,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -89,6 +90,13 @@ class Products:
         return self.flop / min(seconds(work, self.device) for _ in range(3))
 
 
+def made_up_chips(recipe: Recipe, count: int) -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
+    """Pixels (count, 4, s, s) of noise, and places (count, 2)."""
+    random = np.random.default_rng(0)
+    pixels = random.integers(1, 6000, size=(count, 4, recipe.chip_pixels, recipe.chip_pixels), dtype=np.uint16)
+    return pixels, random.uniform([-125, 24], [-67, 50], size=(count, 2))
+
+
 def naive(model: ClayEncoder, pixels: Tensor, lonlat: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> None:
     """The model as one would write it first: torch's own layers, attention by softmax of all products, one chip at a time."""
     for i in range(len(pixels)):
@@ -125,9 +133,7 @@ def main() -> None:
         }
         size = encoders["fp32"].batch_size
         batches = args.batches or (2 if device.type == "cpu" else 16)
-        random = np.random.default_rng(0)
-        pixels = random.integers(1, 6000, size=(size, 4, recipe.chip_pixels, recipe.chip_pixels), dtype=np.uint16)
-        lonlat = random.uniform([-125, 24], [-67, 50], size=(size, 2))
+        pixels, lonlat = made_up_chips(recipe, size)
         alone = torch.from_numpy(pixels[:2].astype(np.int32)).to(device)
         products = {precision: Products(recipe, size, precision, device) for precision in precisions}
         where = f"{encoders['fp32'].device}, {torch.get_num_threads()} threads"

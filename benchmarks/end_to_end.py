@@ -28,7 +28,7 @@ from embedder.grid import Chip
 from embedder.models.clay import ClayEncoder
 from embedder.models.encoder import Encoder, resolve_device, resolve_precision
 from embedder.output.run import Run, RunPlace
-from embedder.recipes import RECIPES, Precision
+from embedder.recipes import RECIPES, Precision, Recipe
 from embedder.source.inventory import Source, list_tiles, open_source
 from embedder.source.strip import read_strip
 from embedder.steps.embed import embed
@@ -51,6 +51,11 @@ class Job:
     batches: Sequence[Batch]
     """The columns' chips, in memory."""
 
+    @property
+    def chips(self) -> int:
+        """How many the columns have."""
+        return sum(len(pixels) for pixels, _ in self.batches)
+
     def encode_alone(self) -> None:
         """Encode the chips from memory."""
         for _ in self.encoder.encode(self.batches):
@@ -64,7 +69,7 @@ class Job:
         """The embed step, of columns without files."""
         with contextlib.redirect_stderr(io.StringIO()):
             result = embed(self.place, self.run, self.columns, Progress())
-        assert sum(column.rows for column in result.written) == ROWS * len(self.columns)  # noqa: S101 - else it measures something else
+        assert sum(column.rows for column in result.written) == self.chips  # noqa: S101 - else it measures something else
 
     def remove_files(self) -> None:
         """As if the columns had never been embedded."""
@@ -74,16 +79,18 @@ class Job:
 
 def make_encoder(place: RunPlace, run: Run) -> Encoder:
     """As the embed step makes it."""
-    return Encoder(slim_weights(place, run), RECIPE, year=YEAR, precision=run.precision)
+    return Encoder(slim_weights(place, run), run.recipe, year=YEAR, precision=run.precision)
 
 
-def prepare(source: str, output: Path, columns: Sequence[int], precisions: Sequence[Precision]) -> Iterator[tuple[Precision, Job]]:
+def prepare(
+    source: str, output: Path, columns: Sequence[int], precisions: Sequence[Precision], recipe: Recipe = RECIPE
+) -> Iterator[tuple[Precision, Job]]:
     """The jobs, by precision; their encoders are warm."""
     opened = open_source(source)
-    chips = [chip for chip in read_strip(opened, list_tiles(opened, YEAR), YEAR, columns, RECIPE.chip_pixels) if chip.pixels is not None]
+    chips = [chip for chip in read_strip(opened, list_tiles(opened, YEAR), YEAR, columns, recipe.chip_pixels) if chip.pixels is not None]
     for precision in precisions:
-        place = RunPlace(storage=open_storage(str(output / precision)), recipe=RECIPE, year=YEAR)
-        options = PlanOptions(recipe=RECIPE, year=YEAR, columns=columns, source=source, weights="random:0", precision=precision)
+        place = RunPlace(storage=open_storage(str(output / precision)), recipe=recipe, year=YEAR)
+        options = PlanOptions(recipe=recipe, year=YEAR, columns=columns, source=source, weights="random:0", precision=precision)
         with contextlib.redirect_stderr(io.StringIO()):
             run = plan(place.storage, options, Progress())
         encoder = make_encoder(place, run)

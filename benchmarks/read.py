@@ -39,8 +39,8 @@ from rasterio.windows import Window as RasterWindow
 
 from embedder.grid import BLOCK_PIXELS, COLUMN_PIXELS, NORTH, TILE_PIXELS, WEST, Tile, Window, column_window
 from embedder.recipes import BANDS
-from embedder.source import strip
-from embedder.source.blocks import BLOCK_BYTES, Block, index_blocks, inflate
+from embedder.source import bands
+from embedder.source.blocks import BLOCK_BYTES, BLOCK_SHAPE, Block, index_blocks, inflate
 from embedder.source.inventory import Inventory, Source, list_tiles, open_source
 from embedder.source.strip import read_strip
 from embedder.source.tiles import HEADER_BYTES, TileReader
@@ -61,6 +61,7 @@ REAL = Path(__file__).parents[2] / "shared" / "data" / Tile.from_name("N37W076")
 """A tile with real pixels; on the developers' machines only."""
 REAL_WINDOW = RasterWindow(3_360, 2_944, 2_048, 1_536)
 """Its pixels without nodata."""
+GDAL, OURS = "GDAL, whole blocks from the file", "ours, whole blocks from the file, verified"
 FOLDER = Path(__file__).parents[1] / "build" / "bench"
 
 
@@ -359,42 +360,57 @@ def print_times(folder: Path, rounds: int, *, latency: float, rate: float) -> No
 
 
 def _without_threads(read: Callable[[], int]) -> int:
-    before = strip.THREADS, strip.READ_AHEAD
-    strip.THREADS = strip.READ_AHEAD = 1
+    before = bands.MOST_THREADS
+    bands.MOST_THREADS = 1
     try:
         return read()
     finally:
-        strip.THREADS, strip.READ_AHEAD = before
+        bands.MOST_THREADS = before
 
 
-def print_decoding(folder: Path, index: dict[tuple[int, int], Block], rounds: int) -> None:
-    """Pixels decoded per second of one core, beside GDAL's own decoding of the same blocks."""
+def decoders(folder: Path, index: dict[tuple[int, int], Block]) -> tuple[dict[str, Callable[[], object]], list[int]]:
+    """Ways to decode all blocks of the tile that have pixels; and how many bytes each block takes in the file."""
     source, key = open_source(str(folder)), TILE.key(YEAR)
     file = list_tiles(source, YEAR)[TILE]
     reader = TileReader(source, key, TILE, file, Event())
     blocks = [block for (x, y), block in index.items() if x < BLOCKS_WIDE and y < TILE_PIXELS // BLOCK_PIXELS]
     data = {block: source.read_range(key, file, block.start, block.stop) for block in blocks}
     windows = [Window(x=b.x * BLOCK_PIXELS, y=b.y * BLOCK_PIXELS, width=BLOCK_PIXELS, height=BLOCK_PIXELS) for b in blocks]
+    pixels = np.empty(BLOCK_SHAPE, np.uint16)
 
     def with_gdal() -> None:
         with rasterio.Env(GDAL_CACHEMAX=64_000_000), rasterio.open(source.gdal_path(key)) as dataset:
             for window in windows:
                 dataset.read(window=RasterWindow(window.x, window.y, window.width, window.height))
 
-    work: dict[str, Callable[[], object]] = {
-        "GDAL, whole blocks from the file": with_gdal,
-        "ours, whole blocks from the file": lambda: [reader.read(window) for window in windows],
-        "ours, blocks in memory, verified": lambda: [inflate(data[block], 0, BLOCK_PIXELS) for block in blocks],
-        "  of which a column's width": lambda: [inflate(data[block], 0, COLUMN_PIXELS) for block in blocks],
+    def from_memory() -> None:
+        for block in blocks:
+            inflate(data[block], pixels)
+
+    ways: dict[str, Callable[[], object]] = {
+        GDAL: with_gdal,
+        OURS: lambda: [reader.read(window, lambda: pixels) for window in windows],
+        "ours, blocks in memory, verified": from_memory,
     }
+    return ways, [len(data[block]) for block in blocks]
+
+
+def decoding_rates(ways: dict[str, Callable[[], object]], blocks: int, rounds: int) -> dict[str, float]:
+    """MB of pixels per second of CPU time, by the way: medians over rounds of all in turn."""
     rates: dict[str, list[float]] = {}
     for _ in range(rounds):
-        for name, decode in work.items():
-            rates.setdefault(name, []).append(len(blocks) * BLOCK_BYTES / MB / measure(decode)[0].cpu)
-    compressed = sum(map(len, data.values())) / len(blocks) / MB
-    print(f"\ndecoding on one core, {len(blocks)} blocks of {BLOCK_BYTES / MB:.1f} MB of pixels, {compressed:.1f} MB compressed")
-    for name, all_rates in rates.items():
-        print(f"  {name:35} {statistics.median(all_rates):6.0f} MB of pixels per second of CPU time")
+        for name, decode in ways.items():
+            rates.setdefault(name, []).append(blocks * BLOCK_BYTES / MB / measure(decode)[0].cpu)
+    return {name: statistics.median(rate) for name, rate in rates.items()}
+
+
+def print_decoding(folder: Path, index: dict[tuple[int, int], Block], rounds: int) -> None:
+    """Pixels decoded per second of one core, beside GDAL's own decoding of the same blocks."""
+    ways, sizes = decoders(folder, index)
+    rates, compressed = decoding_rates(ways, len(sizes), rounds), sum(sizes) / len(sizes) / MB
+    print(f"\ndecoding on one core, {len(sizes)} blocks of {BLOCK_BYTES / MB:.1f} MB of pixels, {compressed:.1f} MB compressed")
+    for name, rate in rates.items():
+        print(f"  {name:42} {rate:6.0f} MB of pixels per second of CPU time, {rate / rates[GDAL]:.2f} x GDAL's")
 
 
 def print_memory() -> None:

@@ -1,10 +1,13 @@
-"""What a command does not take from the machine that it runs on. Imports nothing, as it comes before everything else."""
+"""What a command takes from the machine that it runs on, and what it does not. Imports little, as it comes before everything else."""
 
 import os
 import sys
 
 FOREIGN = ("CPL_", "GDAL_", "GTIFF_", "OGR_", "OSR_", "PROJ_", "VSI")
 """How the names of GDAL's and PROJ's settings begin: those of a PostGIS, QGIS or conda lead ours to another release's data and drivers."""
+CGROUPS = "/sys/fs/cgroup"
+QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
+"""Files with quota and period of this container's CPU time, microseconds: of cgroup v2 and v1. Without a quota it is `max`, or -1."""
 
 
 def prepare() -> None:
@@ -31,3 +34,21 @@ def forget_other_installs() -> None:
     for name in [name for name in os.environ if name.startswith(FOREIGN)]:
         del os.environ[name]
     os.environ["GDAL_CONFIG_FILE"] = os.devnull  # or GDAL reads ~/.gdal/gdalrc
+
+
+def cpu_count() -> int:
+    """The CPUs that this process may use: others count the machine's, which in a container can be many more than its quota."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for names in QUOTAS:
+        try:
+            quota, period = (int(number) for name in names for number in _words(f"{CGROUPS}/{name}"))
+        except (OSError, ValueError):
+            continue
+        if quota > 0:
+            count = min(count, max(1, quota // period))
+    return count
+
+
+def _words(path: str) -> list[str]:
+    with open(path, encoding="ascii") as file:  # noqa: PTH123 - pathlib is slow to import
+        return file.read().split()

@@ -15,8 +15,7 @@ from embedder.output.manifest import find_manifest, find_manifest_of
 from embedder.output.run import RunPlace
 from embedder.recipes import RECIPES
 from embedder.source.inventory import PUBLIC_SOURCE, list_tiles, open_source
-from embedder.steps.embed import adjacent
-from embedder.steps.estimate import POD_START_SECONDS, estimate
+from embedder.steps.estimate import COMPARED, POD_START_SECONDS, comparison, estimate
 from embedder.steps.inspect import missing_columns
 from embedder.steps.preflight import Check, check, check_output, check_source, check_weights
 from embedder.storage import open_storage
@@ -188,15 +187,21 @@ def manifest_difference(values: Mapping[str, str], columns: Sequence[int]) -> st
     return ""
 
 
-def estimate_text(values: Mapping[str, str], columns: Sequence[int], chips_per_second: Sequence[float]) -> str:
-    """What the run will read, compute and take, from the listing of the source."""
+def estimate_text(
+    values: Mapping[str, str], columns: Sequence[int], rates: Sequence[float | None], cpus: float, price: float | None
+) -> str:
+    """What the run will read, compute and take, and what with more or fewer columns a pod, from the listing of the source."""
     source = open_source(values["source"])
-    shards = list(adjacent(columns, int(values.get("columns-per-pod") or 1)))
-    expected = estimate(RECIPES[values["recipe"]], list_tiles(source, int(values["year"])), shards)
-    start = f"{POD_START_SECONDS} s a pod to start"
-    hours = [f"  at {rate:g} chips/s a pod, {start}: {expected.pod_hours(rate):.1f} pod-hours" for rate in chips_per_second]
+    chosen = int(values.get("columns-per-pod") or 1)
+    estimates = estimate(RECIPES[values["recipe"]], list_tiles(source, int(values["year"])), columns, {*COMPARED, chosen})
+    expected = estimates[chosen]
     return "\n".join(
-        (f"estimate for {values['recipe']} {values['year']} from {source.location}, {expected.pods} pods", str(expected), *hours)
+        (
+            f"estimate for {values['recipe']} {values['year']} from {source.location}, {len(expected.pods)} pods",
+            str(expected),
+            f"  a pod    {POD_START_SECONDS} s to start, then the longer of reading and computing, which overlap",
+            *(comparison(estimates, chosen, cpus=cpus, chips_per_second=rate, price=price) for rate in rates or [None]),
+        )
     )
 
 

@@ -79,9 +79,19 @@ PLAN_OPTIONS = ("year", "recipe", "columns", "source", "weights", "weights_sha25
     "--chips-per-second",
     type=click.FloatRange(min=0, min_open=True),
     multiple=True,
-    default=(20.0, 50.0),
+    help="That a pod embeds, for the dry run's estimate; several may be given. benchmarks/gpu.py measures them.",
+)
+@click.option(
+    "--cpus",
+    type=click.FloatRange(min=0, min_open=True),
+    default=3.0,
     show_default=True,
-    help="Of a pod, for the estimate; several may be given.",
+    help="Of a pod, which decode what it reads, for the dry run's estimate.",
+)
+@click.option(
+    "--price",
+    type=click.FloatRange(min=0),
+    help="Money for an hour of a node that runs one pod: the dry run's estimate then has a cost.",
 )
 @click.version_option(__version__, prog_name="submit.py")
 @debug_option
@@ -105,7 +115,7 @@ def submit(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -
 
 
 def _run_here(options: dict[str, Any], given: dict[str, Any]) -> None:
-    for name in ("wait", "no_preflight", "chips_per_second"):  # not namespace and template: the environment may hold them
+    for name in ("wait", "no_preflight", "chips_per_second", "cpus", "price"):  # not namespace and template: the environment may hold them
         if name in given:
             raise UsageError(f"--{name.replace('_', '-')} is for a cluster: leave it out, or --local")
     chosen = plan_options_of(**{name: options[name] for name in PLAN_OPTIONS})
@@ -181,7 +191,7 @@ def _dry_run(parameters: dict[str, str], options: dict[str, Any], progress: Prog
         submission.check_declared(cluster, template, parameters)
     click.echo(submission.workflow_of(parameters, namespace, options["template"], template).to_yaml(), nl=False)
     values = submission.effective(parameters, template)
-    progress.say(submission.estimate_text(values, options["columns"], options["chips_per_second"]))
+    progress.say(submission.estimate_text(values, options["columns"], options["chips_per_second"], options["cpus"], options["price"]))
 
 
 def _parameters(given: dict[str, Any]) -> dict[str, str]:

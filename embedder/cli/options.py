@@ -1,5 +1,6 @@
 """The options that the steps share, on the command line or as environment variables."""
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -14,6 +15,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 MOST_TOGETHER = 64
 """Adjacent columns that one process reads as a strip: some 1.5 GB of pixels at a time."""
+
+MOST_MONEY = 1e12
+"""An hour's price that is no slip of the hand, in whatever currency."""
 
 
 class Columns(click.ParamType[list[int]]):
@@ -41,6 +45,22 @@ class Device(click.ParamType[str]):
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
             self.fail(f"{value!r} is not auto, cpu, cuda, cuda:N or mps", param, ctx)
         return value
+
+
+class Money(click.ParamType[float]):
+    """An amount of some currency, which nobody names."""
+
+    name = "number"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        try:
+            amount = float(value)
+        except ValueError:
+            amount = math.nan
+        if not 0 <= amount <= MOST_MONEY:
+            self.fail(f"{value!r} is not a price: give a number such as 0.75", param, ctx)
+        return amount
 
 
 def option(name: str, *, envvar: str | None = None, **settings: Any) -> Callable[[Command], Command]:  # noqa: ANN401 - click's own

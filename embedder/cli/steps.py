@@ -1,6 +1,7 @@
 """The commands: the steps as the pods run them, and on a laptop."""
 
 import json
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from embedder import __version__
 from embedder.cli.options import (
     MOST_TOGETHER,
     Columns,
+    Money,
     columns_option,
     data_options,
     debug_option,
@@ -27,6 +29,7 @@ from embedder.console.progress import Progress
 from embedder.errors import AccessDeniedError, ConfigurationError, CredentialsError, DeviceError
 from embedder.grid import COLUMN_COUNT, VERSIONS, format_columns
 from embedder.output.manifest import Manifest
+from embedder.output.receipt import describe, money
 from embedder.output.run import FORCED, Run, RunPlace
 from embedder.recipes import RECIPES, Precision
 from embedder.source.inventory import PUBLIC_SOURCE, open_source
@@ -150,16 +153,21 @@ def finalize_command(output: str, columns: list[int] | None, **options: Any) -> 
 @output_option
 @columns_option(None, "Columns to look at.  [default: all that were planned]")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What to print.")
+@option("--price", type=Money(), help="Money for an hour of a node that runs one pod: say what the columns' hours cost. It is not stored.")
 @plan_options
 @debug_option
-def status_command(output: str, columns: list[int] | None, form: str, **options: Any) -> None:  # noqa: ANN401
-    """Say what is done, missing and invalid, from the stored files alone."""
+def status_command(output: str, columns: list[int] | None, form: str, price: float | None, **options: Any) -> None:  # noqa: ANN401
+    """Say what is done, missing and invalid, and what it cost, from the stored files alone."""
     progress = Progress()
     place, run = _load(output, options, progress)
     found = status(place, run, columns or list(run.columns), progress)
+    facts = asdict(found) | {"receipt": [each.to_record() for each in found.receipt]}
+    if price is not None:
+        facts["money"] = money(found.receipt, price)
     if form == "json":
-        click.echo(json.dumps(vars(found), indent=1))
+        click.echo(json.dumps(facts, indent=1))
         return
+    cost = describe(found.receipt, columns=len(found.done), chips=found.chips["embedded"], price=price)
     lines = (
         f"{place.storage.where(place.prefix)} ({run.weights})",
         f"done:       {len(found.done):5} columns: {', '.join(f'{count} {name}' for name, count in found.chips.items())} chips",
@@ -169,6 +177,7 @@ def status_command(output: str, columns: list[int] | None, form: str, **options:
         f"unexpected: {len(found.unexpected):5} files    {', '.join(found.unexpected)}",
         f"published:  {len(found.published):5} of {COLUMN_COUNT} columns",
         *([f"newer:      {len(found.newer):5} columns  {format_columns(found.newer)}: finalize publishes them"] if found.newer else ()),
+        *(f"{f'{name}:':11} {text}" for name, text in cost.items()),
         *(
             f"NOTE: published column {number}: {what}: embed what is missing or invalid, then finalize"
             for number, what in found.altered.items()
@@ -176,7 +185,7 @@ def status_command(output: str, columns: list[int] | None, form: str, **options:
         *([f"NOTE: what is published is not known: {found.unreadable_manifest}"] if found.unreadable_manifest else ()),
     )
     columns_of = {name: format_columns(getattr(found, name)) for name in ("done", "missing", "published", "newer")}
-    click.echo(format_result("\n".join(lines), **vars(found) | columns_of))
+    click.echo(format_result("\n".join(lines), **facts | columns_of))
 
 
 @cli.command(
@@ -269,6 +278,9 @@ def published(place: RunPlace, manifest: Manifest) -> str:
     if manifest.warning:
         lines.append(f"NOTE: {manifest.warning}")
         notes["warning"] = manifest.warning
+    cost = describe(manifest.receipt, columns=len(manifest.columns), chips=sum(entry.rows for entry in manifest.columns.values()))
+    lines += [f"  {name:8}  {text}" for name, text in cost.items()]
+    notes["receipt"] = [each.to_record() for each in manifest.receipt]
     return format_result("\n".join(lines), columns=len(manifest.columns), **notes, **places)
 
 

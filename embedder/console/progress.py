@@ -25,9 +25,9 @@ class Progress:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._tasks: list[_Task] = []
 
-    def say(self, text: str) -> None:
-        """One line, above the bar where there is one."""
-        _print(self._console, text)
+    def say(self, text: str, **fields: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+        """One line, above the bar where there is one; the fields are for its JSON object."""
+        _print(self._console, text, **fields)
 
     @contextmanager
     def task(self, what: str, *, columns: int, chips: int = 0) -> Iterator[None]:

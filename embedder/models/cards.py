@@ -18,7 +18,7 @@ def why_not_cuda() -> str:
     needs = (
         f"CUDA {version} needs driver {DRIVERS.get(version.split('.')[0], max(DRIVERS.values()))} or later" if version else "it has no CUDA"
     )
-    return f"card {_cards() or 'none'}, driver {_driver() or 'none'}; torch {torch.__version__}: {needs} ({_torchs_reason()})"
+    return f"card {_cards() or 'none'}, driver {driver() or 'none'}; torch {torch.__version__}: {needs} ({_torchs_reason()})"
 
 
 def _cards() -> str:
@@ -29,7 +29,8 @@ def _cards() -> str:
     return ", ".join(models)
 
 
-def _driver() -> str:
+def driver() -> str:
+    """The driver's version; empty where there is none."""
     with contextlib.suppress(OSError):
         if found := re.search(r"Module\b.*?(\d+\.\d[\d.]*)", (PROC / "version").read_text()):
             return found[1]

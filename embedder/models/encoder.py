@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from embedder.errors import ConfigurationError, DeviceError, NonFiniteError, TemporaryError
+from embedder.machine import cpu_count
 from embedder.models.cards import why_not_cuda
 from embedder.models.checkpoint import load_encoder
 from embedder.recipes import BANDS, Recipe
@@ -27,9 +29,6 @@ BF16_CAPABILITY = (8, 0)
 """From this CUDA compute capability on, bf16 is native."""
 CUDA_FAULT = re.compile(r"CUDA|cuBLAS|CUBLAS|cuDNN|CUDNN|NVRTC")
 """In the text of a RuntimeError that is the card's or its driver's: those of CUDA's libraries have no type of their own."""
-CGROUPS = Path("/sys/fs/cgroup")
-QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
-"""Files with quota and period of this container's CPU time, microseconds: of cgroup v2 and v1. Without a quota it is `max`, or -1."""
 
 
 class _Pending(NamedTuple):
@@ -39,6 +38,7 @@ class _Pending(NamedTuple):
     lonlat: NDArray[np.float64]
     embeddings: Tensor
     """On the host, valid once `done`: (n, width)."""
+    began: torch.cuda.Event | None
     done: torch.cuda.Event | None
 
 
@@ -65,6 +65,8 @@ class Encoder:
             """fp32, bf16 or fp16: what the transformer computes in; everything before it is always fp32."""
         self.batch_size = batch_size or BATCH_SIZES[self._device.type]
         """Chips that go through the model at once; halved where they don't fit the device's memory."""
+        self.busy_s = 0.0
+        """For how long the device has computed."""
         self.recipe = recipe
         self.year = year
         self._slim = slim
@@ -75,6 +77,16 @@ class Encoder:
         with self._faults():
             self._model.to(self._device)
 
+    def new_batch(self) -> NDArray[np.uint16]:
+        """Room for the pixels of `batch_size` chips, (n, 4, s, s), from which the device copies without another copy on the way.
+
+        The bands lie next to each other in memory, as the source has them: the device puts them in order.
+        """
+        size = self.recipe.chip_pixels
+        with self._faults():
+            room = torch.empty(self.batch_size, size, size, len(BANDS), dtype=torch.uint16, pin_memory=self._device.type == "cuda")
+        return np.moveaxis(room.numpy(), -1, 1)
+
     def encode(self, batches: Iterable[tuple[NDArray[np.uint16], NDArray[np.float64]]]) -> Iterator[NDArray[np.float32]]:
         """Embeddings (n, width) for each batch of pixels (n, 4, s, s) and chip centres in degrees (n, 2: longitude, latitude), in order.
 
@@ -83,7 +95,7 @@ class Encoder:
         in_flight = 0 if self._device.type == "cpu" else 1
         pending: deque[_Pending] = deque()
         for pixels, lonlat in batches:
-            with self._faults():
+            with self._faults(), self._busy(), _tf32(allowed=self.precision != "fp32"):  # ten bits of fraction: more than bf16's seven
                 pending.append(self._launch(pixels, lonlat))
             while len(pending) > in_flight:
                 yield self._collect(pending.popleft())
@@ -101,15 +113,28 @@ class Encoder:
                 raise TemporaryError(f"{self.device} failed ({said}): run again, elsewhere if it does so again") from error
             raise
 
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        """Count the time within; a GPU of CUDA's has its own clock."""
+        began = time.perf_counter()
+        yield
+        if self._device.type != "cuda":
+            self.busy_s += time.perf_counter() - began
+
+    @property
+    def uuid(self) -> str | None:
+        """The card's, of CUDA."""
+        return str(torch.cuda.get_device_properties(self._device).uuid) if self._device.type == "cuda" else None
+
     @torch.inference_mode()
     def _launch(self, pixels: NDArray[np.uint16], lonlat: NDArray[np.float64]) -> _Pending:
         size, on_card = self.recipe.chip_pixels, self._device.type == "cuda"
-        torch.backends.cuda.matmul.allow_tf32 = self.precision != "fp32"  # ten bits of fraction: more than bf16's seven
         if pixels.dtype != np.uint16 or pixels.shape != (len(lonlat), len(BANDS), size, size) or lonlat.shape != (len(pixels), 2):
             raise ValueError(
                 f"{pixels.dtype} pixels {pixels.shape} with places {lonlat.shape}: uint16 (n, 4, {size}, {size}), (n, 2) needed"
             )
         embeddings = torch.empty(len(pixels), self.recipe.width, pin_memory=on_card)  # (n, width)
+        began = self._mark() if on_card else None
         start = 0
         while start < len(pixels):
             part = slice(start, start + self.batch_size)
@@ -117,11 +142,13 @@ class Encoder:
                 start = part.stop
             else:
                 self._halve()
-        done = None
-        if on_card:
-            done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            done.record(torch.cuda.current_stream(self._device))
-        return _Pending(pixels, lonlat, embeddings, done)
+        return _Pending(pixels, lonlat, embeddings, began, self._mark() if on_card else None)
+
+    def _mark(self) -> torch.cuda.Event:
+        """The moment when the card has done all that it was given."""
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.current_stream(self._device))
+        return event
 
     def _encode_part(self, pixels: NDArray[np.uint16], lonlat: NDArray[np.float64], out: Tensor) -> bool:
         """Start to fill `out`; False where the device's memory is too small. Returns first, so that the error's frames hold no memory."""
@@ -134,7 +161,7 @@ class Encoder:
     def _upload(self, pixels: NDArray[np.uint16]) -> Tensor:
         if self._device.type == "mps":  # knows no unsigned 16-bit integers
             return torch.from_numpy(pixels.astype(np.int32)).to(self._device)
-        host = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))  # (n, 4, s, s)
+        host = torch.from_numpy(np.require(pixels, requirements="W"))  # (n, 4, s, s)
         return host.pin_memory().to(self._device, non_blocking=True) if self._device.type == "cuda" else host
 
     def _halve(self) -> None:
@@ -147,9 +174,10 @@ class Encoder:
             torch.cuda.empty_cache()
 
     def _collect(self, pending: _Pending) -> NDArray[np.float32]:
-        with self._faults():
-            if pending.done:
+        with self._faults(), self._busy():
+            if pending.began and pending.done:
                 pending.done.synchronize()
+                self.busy_s += pending.began.elapsed_time(pending.done) / 1000
             elif self._device.type == "mps":
                 torch.mps.synchronize()
         embeddings: NDArray[np.float32] = pending.embeddings.numpy()  # (n, width)
@@ -162,10 +190,12 @@ class Encoder:
 
     def _in_fp32(self, pixels: NDArray[np.uint16], lonlat: NDArray[np.float64], places: NDArray[np.intp]) -> NDArray[np.float32]:
         """Embeddings of some chips of a batch, whose places in it are given."""
+        before = self._exact.busy_s
         try:
             (embeddings,) = self._exact.encode([(pixels, lonlat)])
         except NonFiniteError as error:
             raise NonFiniteError(int(places[error.index]), precision="fp32") from error
+        self.busy_s += self._exact.busy_s - before
         return embeddings
 
     @cached_property
@@ -173,6 +203,19 @@ class Encoder:
         """The same model in fp32, made for the first chip that needs it."""
         device, batch_size = str(self._device), self.batch_size
         return Encoder(self._slim, self.recipe, year=self.year, device=device, precision="fp32", batch_size=batch_size)
+
+
+@contextmanager
+def _tf32(*, allowed: bool) -> Iterator[None]:
+    """Whether a card may multiply fp32 in TF32, within alone: the setting is the process's, and others compute in it too."""
+    matmul = torch.backends.cuda.matmul
+    before = matmul.fp32_precision  # unlike allow_tf32, it can be read whichever of the two was set
+    matmul.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        matmul.allow_tf32 = before == "tf32"
+        matmul.fp32_precision = before
 
 
 def resolve_device(name: str) -> torch.device:
@@ -209,14 +252,3 @@ def _fast_precision(device: torch.device) -> str:
     if device.type == "cpu" and any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")):
         return "bf16"
     return "fp32"
-
-
-def cpu_count() -> int:
-    """The CPUs that this process may use: torch counts the machine's, which in a container can be many more than its quota."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for names in QUOTAS:
-        with contextlib.suppress(OSError, ValueError):
-            quota, period = (int(number) for name in names for number in (CGROUPS / name).read_text().split())
-            if quota > 0:
-                count = min(count, max(1, quota // period))
-    return count

@@ -16,6 +16,7 @@ from embedder import __version__
 from embedder.errors import InvalidFileError
 from embedder.grid import Chip, column_chips, column_window, tile_windows
 from embedder.output.fields import parse_json
+from embedder.output.receipt import Receipt
 from embedder.output.run import Run
 from embedder.source.strip import chips_with_tiles
 
@@ -38,6 +39,8 @@ class CheckedColumn:
     size: int
     """Bytes."""
     sha256: str
+    receipt: Receipt | None = None
+    """What it cost; None in a file from before there were receipts."""
 
     @property
     def rows(self) -> int:
@@ -45,7 +48,7 @@ class CheckedColumn:
         return self.outcomes.count("e")
 
 
-def schema(run: Run, column: int, outcomes: str, *, device: str | None, precision: str | None) -> pa.Schema:
+def schema(run: Run, column: int, outcomes: str, *, device: str | None, precision: str | None, receipt: Receipt | None = None) -> pa.Schema:
     """The columns of the file, with GeoParquet's and our own metadata in the footer."""
     timestamp = pa.timestamp("ms", tz="UTC")
     fields = [
@@ -74,6 +77,8 @@ def schema(run: Run, column: int, outcomes: str, *, device: str | None, precisio
     }
     if run.warning:
         footer["warning"] = run.warning
+    if receipt:
+        footer["receipt"] = receipt.to_record()
     chips = embedded_chips(run, column, outcomes)
     return pa.schema(fields, metadata={b"geo": json.dumps(geo_metadata(chips)).encode(), FOOTER_KEY: json.dumps(footer).encode()})
 
@@ -83,12 +88,21 @@ def embedded_chips(run: Run, column: int, outcomes: str) -> list[Chip]:
     return [chip for chip, outcome in zip(column_chips(column, run.recipe.chip_pixels), outcomes, strict=True) if outcome == "e"]
 
 
-def write(run: Run, column: int, outcomes: str, embeddings: NDArray[np.float32], *, device: str | None, precision: str | None) -> bytes:
+def write(
+    run: Run,
+    column: int,
+    outcomes: str,
+    embeddings: NDArray[np.float32],
+    *,
+    device: str | None,
+    precision: str | None,
+    receipt: Receipt | None = None,
+) -> bytes:
     """The file's bytes. `embeddings` is (rows, width), one row for each `e` of the outcomes, in their order."""
     chips = embedded_chips(run, column, outcomes)
     bounds = np.array([_box(chip) for chip in chips]).reshape(len(chips), 4)
     dates = [np.datetime64(f"{run.year}-01-01T00:00:00", "ms"), np.datetime64(f"{run.year}-12-31T23:59:59", "ms")]
-    file_schema = schema(run, column, outcomes, device=device, precision=precision)
+    file_schema = schema(run, column, outcomes, device=device, precision=precision, receipt=receipt)
     arrays = [
         pa.array([chip.id for chip in chips], pa.string()),
         pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), type=file_schema.field("embeddings").type),
@@ -132,6 +146,7 @@ def check(data: bytes, run: Run, column: int) -> CheckedColumn:
     for chip, outcome, exists in zip(chips, outcomes, chips_with_tiles(run.inventory, column, run.recipe.chip_pixels), strict=True):
         if (outcome == "t") == exists:
             raise InvalidFileError(f"its outcomes say {OUTCOMES[outcome]} of chip {chip.id}, the inventory says otherwise")
+    receipt = _receipt_of(footer)
     try:
         _check_rows(table, run, column, outcomes)
     except (pa.ArrowException, ValueError, TypeError) as error:  # what nobody writes, such as a name that is not UTF-8
@@ -142,7 +157,15 @@ def check(data: bytes, run: Run, column: int) -> CheckedColumn:
         raise InvalidFileError("of another form: it holds no SHA-256 of itself")
     if _seal(data.replace(seal, UNSEALED, 1)) != seal:
         raise InvalidFileError("damaged: its bytes do not match the SHA-256 that it holds")
-    return CheckedColumn(column=column, outcomes=outcomes, footer=footer, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+    sha256 = hashlib.sha256(data).hexdigest()
+    return CheckedColumn(column=column, outcomes=outcomes, footer=footer, size=len(data), sha256=sha256, receipt=receipt)
+
+
+def _receipt_of(footer: dict[str, Any]) -> Receipt | None:
+    try:
+        return Receipt.from_record(footer["receipt"]) if "receipt" in footer else None
+    except (ValueError, TypeError) as error:
+        raise InvalidFileError(f"of another form: its receipt is none ({error!s:.200})") from error
 
 
 def _seal(data: bytes) -> bytes:

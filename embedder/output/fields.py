@@ -29,6 +29,11 @@ def is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < 2**63
 
 
+def is_amount(value: object) -> bool:
+    """A number from 0, whole or not; neither NaN nor infinite."""
+    return type(value) in {int, float} and 0 <= value < 2**63  # type: ignore[operator]
+
+
 def is_flag(value: object) -> bool:
     """True or false, and no number."""
     return type(value) is bool

@@ -11,6 +11,7 @@ from embedder.grid import COLUMN_COUNT, column_window
 from embedder.output.column_file import OUTCOMES, CheckedColumn
 from embedder.output.fields import Kind, check_fields, is_count, is_file, is_flag, is_sha256, is_text, optional, parse_json
 from embedder.output.formats import MANIFEST
+from embedder.output.receipt import Receipt, total
 from embedder.output.run import Run, RunPlace
 
 FILE_FIELDS: dict[str, Kind] = {"file": is_file, "rows": is_count, "bytes": is_count, "sha256": is_sha256}
@@ -56,6 +57,8 @@ class Manifest:
     columns: dict[int, PublishedColumn] = field(repr=False)
     warning: str | None = None
     """What everyone who sees the embeddings must know."""
+    receipt: tuple[Receipt, ...] = ()
+    """What the columns cost, summed up for each kind of machine; of those whose files say it."""
 
     @classmethod
     def of_columns(cls, place: RunPlace, run: Run, checked: Mapping[str, CheckedColumn]) -> Self:
@@ -78,11 +81,16 @@ class Manifest:
                 for key, column in checked.items()
             },
             warning=run.warning,
+            receipt=total(column.receipt for column in checked.values() if column.receipt),
         )
 
     def to_json(self) -> bytes:
         """The file."""
         record: dict[str, Any] = {name: value for name, value in asdict(self).items() if value is not None}
+        if self.receipt:
+            record["receipt"] = [each.to_record() for each in self.receipt]
+        else:
+            del record["receipt"]
         return json.dumps(record, indent=1).encode() + b"\n"
 
     @classmethod
@@ -95,7 +103,8 @@ class Manifest:
             for column, file in columns.items():
                 column_window(column)  # raises where there is none
                 check_fields(vars(file), FILE_FIELDS)
-            manifest = cls(**_known(cls, record) | {"columns": dict(sorted(columns.items()))})
+            receipt = _receipt(record.get("receipt", []), len(columns))
+            manifest = cls(**_known(cls, record) | {"columns": dict(sorted(columns.items())), "receipt": receipt})
             check_fields(vars(manifest), FIELDS)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigurationError(f"{where} is not a manifest ({error!r:.200}): restore it, or remove it and finalize again") from error
@@ -128,6 +137,16 @@ def find_manifest_of(place: RunPlace, run: Run) -> StoredManifest | None:
     if published and published.manifest.config_digest != run.config_digest:
         raise ConfigurationError(f"{place.storage.where(place.manifest_key)} is another run's: use another --output, or remove it")
     return published
+
+
+def _receipt(record: object, columns: int) -> tuple[Receipt, ...]:
+    """Of so many columns at most; ValueError or TypeError where that can't be."""
+    if not isinstance(record, list):
+        raise TypeError(f"its receipt can't be {record!r:.40}")
+    receipt = tuple(map(Receipt.from_record, record))
+    if sum(each.columns for each in receipt) > columns:
+        raise ValueError(f"its receipt can't be of more than {columns} columns")
+    return receipt
 
 
 def _number(text: str) -> int:

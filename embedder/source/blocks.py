@@ -2,7 +2,7 @@
 
 GDAL takes what a damaged DEFLATE block yields as long as it is enough to fill the block (libtiff's ZIPDecode accepts surplus
 output, and then no checksum is compared): of 60 single flipped bits in the real tile, 10 came back as wrong pixels without an
-error. So blocks are inflated here, by libdeflate, which compares each one's Adler-32.
+error. So blocks are inflated here, by libdeflate (of imagecodecs), which compares each one's Adler-32.
 """
 
 import struct
@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from zlib import crc32
 
-import deflate
 import numpy as np
+from imagecodecs import DeflateError, deflate_decode, delta_decode
 from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
 from embedder.grid import BLOCK_PIXELS, TILE_PIXELS, Window
 from embedder.recipes import BANDS
+
+Pixels = NDArray[np.uint16]
 
 BLOCK_SHAPE = (BLOCK_PIXELS, BLOCK_PIXELS, len(BANDS))
 """(y, x, band): pixel-interleaved."""
@@ -117,22 +119,12 @@ def contiguous(blocks: list[Block]) -> Iterator[list[Block]]:
         yield group
 
 
-def inflate(
-    data: bytes | memoryview, x_start: int, x_stop: int, *, rows: slice = slice(BLOCK_PIXELS), out: NDArray[np.uint16] | None = None
-) -> NDArray[np.uint16]:
-    """Pixels [x_start, x_stop) of a block's rows: (band, y, x), in `out` where one is given. Raises DamagedBlockError."""
+def inflate(data: bytes | memoryview, out: Pixels) -> None:
+    """A block's pixels, into `out`: BLOCK_SHAPE, its memory in one piece. Raises DamagedBlockError, and `out` then holds anything."""
     try:
-        raw = deflate.zlib_decompress(data, BLOCK_BYTES)
-    except deflate.DeflateError as error:
+        raw = deflate_decode(data, out=out.view(np.uint8).reshape(-1))  # type: ignore[arg-type]  # any buffers will do
+    except DeflateError as error:
         raise DamagedBlockError(f"its bytes, of CRC-32 {crc32(data):08x}, do not match their checksum") from error
     if len(raw) != BLOCK_BYTES:
         raise DamagedBlockError(f"it has {len(raw)} bytes of pixels, not {BLOCK_BYTES}")
-    differences = np.frombuffer(raw, "<u2").reshape(BLOCK_SHAPE)[rows, :x_stop].transpose(2, 0, 1)  # (band, y, x)
-    if out is None:
-        out = np.empty((*differences.shape[:2], x_stop - x_start), np.uint16)
-    # TIFF's predictor 2: each pixel minus the one before it
-    pixels = out if x_start == 0 else np.empty(differences.shape, np.uint16)  # the latter takes what lies west of x_start, too
-    np.add.accumulate(differences, axis=2, dtype=np.uint16, out=pixels)
-    if pixels is not out:
-        out[:] = pixels[:, :, x_start:]
-    return out
+    delta_decode(out, axis=1, out=out)  # TIFF's predictor 2: each pixel minus the one before it

@@ -1,5 +1,6 @@
 """Which tiles exist, from a listing of the source: an S3 bucket by https or s3 address, or a folder with the same tree."""
 
+import copy
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from embedder.errors import (
     UsageError,
 )
 from embedder.grid import Tile
+from embedder.source.meter import Meter
 from embedder.storage import network, retries
 from embedder.storage.base import os_errors_at, path_of, split_s3
 from embedder.storage.folder import files_below
@@ -57,6 +59,8 @@ class Source(Protocol):
     location: str
     """As the user gave it, without a slash at the end; of a folder, its absolute path."""
     is_folder: bool
+    meter: Meter
+    """Counts what is read of tiles."""
 
     def gdal_path(self, key: str) -> str:
         """What GDAL opens."""
@@ -72,6 +76,13 @@ class Source(Protocol):
 
         SourceError where it is no longer the one in the inventory, RefusedTileError where it isn't given out.
         """
+
+
+def metered(source: Source) -> Source:
+    """The same source with a meter of its own."""
+    other = copy.copy(source)
+    other.meter = Meter()
+    return other
 
 
 def list_tiles(source: Source, year: int) -> Inventory:
@@ -158,6 +169,7 @@ class FolderSource:
         if not is_there:
             raise ConfigurationError(f"source {' '.join(location[:200].split())} is not a folder: check --source")
         self.location = str(self._root)
+        self.meter = Meter()
 
     def gdal_path(self, key: str) -> str:
         """The file's path."""
@@ -179,10 +191,13 @@ class FolderSource:
 
     def read_range(self, key: str, file: TileFile, start: int, stop: int) -> bytes:
         """Fewer bytes where the file ends before."""
+        self.meter.requested()
         check_unchanged(self, key, file)
         with os_errors_at(str(self._root / key)), (self._root / key).open("rb") as opened:
             opened.seek(start)
-            return opened.read(stop - start)
+            data = opened.read(stop - start)
+        self.meter.fetched(len(data))
+        return data
 
 
 class BucketSource:
@@ -194,6 +209,7 @@ class BucketSource:
         from embedder.storage.s3_client import s3_client  # noqa: PLC0415 - a folder needs no boto3
 
         self.location = location
+        self.meter = Meter()
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         is_amazon = endpoint is None or "amazonaws.com" in endpoint
@@ -232,6 +248,7 @@ class BucketSource:
         """The object's ETag and size."""
         from embedder.storage.s3_client import stat_object  # noqa: PLC0415 - a folder needs no boto3
 
+        self.meter.requested()
         with self._errors_of_tile(key):
             found = stat_object(self.client, self._bucket, self._prefix + key)
         return TileFile(etag=found.etag, size=found.size)
@@ -241,15 +258,18 @@ class BucketSource:
         from botocore.exceptions import ClientError  # noqa: PLC0415 - a folder needs no boto3
 
         bounds = f"bytes={start}-{min(stop, file.size) - 1}"
+        self.meter.requested()
         with self._errors_of_tile(key):
             try:
                 reply = self.client.get_object(Bucket=self._bucket, Key=self._prefix + key, Range=bounds, IfMatch=file.etag)
-                return reply["Body"].read()
+                data = reply["Body"].read()
             except ClientError as error:
                 if _status_of(error) in CHANGED:
                     check_unchanged(self, key, file)
                     raise self._refusal(key, error) from error
                 raise
+        self.meter.fetched(len(data))
+        return data
 
     @contextmanager
     def _errors_of_tile(self, key: str) -> Iterator[None]:

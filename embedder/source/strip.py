@@ -1,38 +1,22 @@
-"""A strip of adjacent columns, read north to south: each block fetched and decoded once, chips cut from a rolling window."""
+"""The chips of a strip of adjacent columns, row by row from the north, each chip's pixels copied once."""
 
-import threading
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder.grid import (
-    BLOCK_PIXELS,
-    COLUMN_PIXELS,
-    HEIGHT_PIXELS,
-    TILE_PIXELS,
-    Chip,
-    Tile,
-    Window,
-    column_chips,
-    column_window,
-    tile_windows,
-)
+from embedder.grid import COLUMN_PIXELS, HEIGHT_PIXELS, TILE_PIXELS, Chip, Window, column_chips, column_window, tile_windows
+from embedder.recipes import BANDS
 from embedder.source.inventory import Inventory, Source
 
 if TYPE_CHECKING:
-    from embedder.source.tiles import TileReader
+    from embedder.source.tiles import Piece
 
 Pixels = NDArray[np.uint16]
-
-READ_AHEAD = 4
-"""Block rows being fetched or waiting to be used; each holds at most 8 MB for each 1024 pixels of the strip's width."""
-THREADS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,20 +32,20 @@ class ChipRead:
     """(band, y, x), reflectance x 10000; only where the outcome is `e`."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Band:
-    """The part of the strip that lies in one row of blocks."""
-
-    y: int
-    height: int
-    parts: dict[Tile, Window]
-    """The tiles that exist, each with its window in the tile's own pixels."""
-
-
-def read_strip(source: Source, inventory: Inventory, year: int, columns: Sequence[int], chip_pixels: int) -> Iterator[ChipRead]:
+def read_strip(
+    source: Source,
+    inventory: Inventory,
+    year: int,
+    columns: Sequence[int],
+    chip_pixels: int,
+    *,
+    room: Callable[[], Pixels] | None = None,
+) -> Iterator[ChipRead]:
     """Every chip of adjacent columns, row by row from the north, each row from west to east.
 
-    Raises SourceError or TemporaryError as `TileReader.read` does. Memory does not depend on the columns' length.
+    `room` gives where the next chip's pixels go, (band, y, x), quickest as `new_pixels` has it; what a chip leaves there that is not to be
+    embedded, the next may overwrite. Raises SourceError or TemporaryError as `TileReader.read` does. Memory does not depend on the columns'
+    length.
     """
     if list(columns) != list(range(columns[0], columns[-1] + 1)):
         raise ValueError(f"columns {columns} are not adjacent")
@@ -74,12 +58,23 @@ def read_strip(source: Source, inventory: Inventory, year: int, columns: Sequenc
     ]
     rows = [[place for part in parts for place in part[first : first + across]] for first in range(0, len(parts[0]), across)]
     needed = [row[0][1].window.y for row in rows if any(exists for *_, exists in row)]
-    bands = [band for band in _bands(strip, inventory) if any(y < band.y + band.height and band.y < y + chip_pixels for y in needed)]
-    with _BandReader(source, inventory, year, strip, bands) as reader:
+    room = room or (lambda: new_pixels((), chip_pixels))
+    with ExitStack() as stack:
+        if needed:
+            from embedder.source.bands import BandReader  # noqa: PLC0415 - imports rasterio, which a column at sea does not need
+
+            reader = stack.enter_context(BandReader(source, inventory, year, strip, rows=[range(y, y + chip_pixels) for y in needed]))
         for row in rows:
-            pixels = reader.rows(row[0][1].window.y, chip_pixels) if any(exists for *_, exists in row) else None
+            pieces = reader.rows(row[0][1].window.y, chip_pixels) if any(exists for *_, exists in row) else []
             for column, chip, exists in row:
-                yield _cut(chip, column, pixels if exists else None, strip.x)
+                pixels = _cut(chip.window, pieces, room) if exists else None
+                outcome = "e" if pixels is not None else "n" if exists else "t"
+                yield ChipRead(chip=chip, column=column, outcome=outcome, pixels=pixels)
+
+
+def new_pixels(shape: tuple[int, ...], chip_pixels: int) -> Pixels:
+    """Room for chips, (*shape, band, y, x), whose bands lie next to each other in memory."""
+    return np.moveaxis(np.empty((*shape, chip_pixels, chip_pixels, len(BANDS)), np.uint16), -1, -3)
 
 
 def chips_with_tiles(inventory: Inventory, column: int, chip_pixels: int) -> list[bool]:
@@ -91,78 +86,25 @@ def chips_with_tiles(inventory: Inventory, column: int, chip_pixels: int) -> lis
     return [present.issuperset(product(rows, columns)) for rows in touched[0] for columns in touched[1]]
 
 
-def _cut(chip: Chip, column: int, pixels: Pixels | None, strip_x: int) -> ChipRead:
-    if pixels is None:
-        return ChipRead(chip=chip, column=column, outcome="t", pixels=None)
-    x = chip.window.x - strip_x
-    cut = pixels[:, :, x : x + chip.pixels]
-    if not cut.all():
-        return ChipRead(chip=chip, column=column, outcome="n", pixels=None)
-    return ChipRead(chip=chip, column=column, outcome="e", pixels=cut.copy())
+def _cut(window: Window, pieces: Sequence["Piece"], room: Callable[[], Pixels]) -> Pixels | None:
+    """The pixels of a window of the grid, (band, y, x); None where one of them is nodata."""
+    parts = [(part, piece) for piece in pieces if (part := _overlap(window, piece.window))]
+    if sum(part.width * part.height for part, _ in parts) < window.width * window.height:
+        return None  # a block without bytes
+    pixels = room()
+    for part, piece in parts:
+        here, there = (_slices(part, whole) for whole in (window, piece.window))
+        pixels.transpose(1, 2, 0)[here] = piece.pixels[there]
+    return pixels if pixels.min() else None
 
 
-def _bands(strip: Window, inventory: Inventory) -> Iterator[_Band]:
-    """The strip cut at each tile's rows of blocks, north to south; those without any tile left out."""
-    for tile_y in range(0, strip.height, TILE_PIXELS):
-        for block_y in range(0, TILE_PIXELS, BLOCK_PIXELS):
-            y = tile_y + block_y
-            height = min(BLOCK_PIXELS, TILE_PIXELS - block_y, strip.height - y)
-            if height <= 0:
-                return
-            window = Window(x=strip.x, y=y, width=strip.width, height=height)
-            parts = {tile: part for tile, part in tile_windows(window).items() if tile in inventory}
-            if parts:
-                yield _Band(y=y, height=height, parts=parts)
+def _overlap(a: Window, b: Window) -> Window | None:
+    x, y = max(a.x, b.x), max(a.y, b.y)
+    width, height = min(a.x + a.width, b.x + b.width) - x, min(a.y + a.height, b.y + b.height) - y
+    return Window(x=x, y=y, width=width, height=height) if width > 0 and height > 0 else None
 
 
-class _BandReader:
-    """Reads bands a few ahead, in threads, and keeps of them what the next row of chips needs."""
-
-    def __init__(self, source: Source, inventory: Inventory, year: int, strip: Window, bands: list[_Band]) -> None:
-        self._strip = strip
-        self._waiting = deque(bands)
-        self._reading: deque[tuple[_Band, dict[Tile, Future[Pixels]]]] = deque()
-        self._stop = threading.Event()
-        self._readers: dict[Tile, TileReader] = {}
-        self._y = 0
-        self._pixels: Pixels = np.empty((4, 0, strip.width), np.uint16)  # (band, y, x) from row self._y on
-        if bands:
-            from embedder.source import tiles  # noqa: PLC0415 - imports rasterio, which a column at sea does not need
-
-            touched = {tile for band in bands for tile in band.parts}
-            self._readers = {tile: tiles.TileReader(source, tile.key(year), tile, inventory[tile], self._stop) for tile in touched}
-            self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="read", initializer=tiles.enter_gdal_env)
-
-    def __enter__(self) -> Self:
-        self._read_ahead()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        if self._readers:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def rows(self, y: int, height: int) -> Pixels:
-        """Rows [y, y + height) of the strip: (band, height, width). Called from north to south."""
-        pieces = [self._pixels[:, y - self._y :]]  # empty where the rows between were not needed
-        reached = y + pieces[0].shape[1]
-        while reached < y + height:
-            band, pixels = self._next_band()
-            pieces.append(pixels[:, reached - band.y :])
-            reached = band.y + band.height
-        self._y, self._pixels = y, np.concatenate(pieces, axis=1)
-        return self._pixels[:, :height]
-
-    def _next_band(self) -> tuple[_Band, Pixels]:
-        band, parts = self._reading.popleft()
-        self._read_ahead()
-        pixels: Pixels = np.zeros((4, band.height, self._strip.width), np.uint16)
-        for tile, part in band.parts.items():
-            x = tile.window.x + part.x - self._strip.x
-            pixels[:, :, x : x + part.width] = parts[tile].result()
-        return band, pixels
-
-    def _read_ahead(self) -> None:
-        while self._waiting and len(self._reading) < READ_AHEAD:
-            band = self._waiting.popleft()
-            self._reading.append((band, {tile: self._pool.submit(self._readers[tile].read, part) for tile, part in band.parts.items()}))
+def _slices(part: Window, whole: Window) -> tuple[slice, slice]:
+    """Of (y, x): where a part of a window lies in it."""
+    y, x = part.y - whole.y, part.x - whole.x
+    return slice(y, y + part.height), slice(x, x + part.width)

@@ -5,21 +5,20 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import rasterio
 from affine import Affine
-from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError
 from rasterio.io import DatasetReader
 
 from embedder.errors import RefusedTileError, SourceError, TemporaryError
 from embedder.grid import BLOCK_PIXELS, NORTH, TILE_PIXELS, WEST, Tile, Window
 from embedder.recipes import BANDS
-from embedder.source.blocks import LAYOUT, Block, DamagedBlockError, blocks_of, contiguous, index_blocks, inflate, layout_of
+from embedder.source.blocks import LAYOUT, Block, DamagedBlockError, Pixels, blocks_of, contiguous, index_blocks, inflate, layout_of
 from embedder.source.inventory import Source, TileFile, check_unchanged
 from embedder.storage import network, retries
 
@@ -38,6 +37,8 @@ GDAL_OPTIONS: dict[str, str | int] = {
     "GDAL_CACHEMAX": 64_000_000,
 }
 """For remote COGs: few requests, whole ranges, and no wait without an end."""
+OPENING_REQUESTS = 3
+"""GDAL's own, for a remote tile: two HEADs, and a GET of the header. It does not say more where some of them fail."""
 
 HEAD_REFUSED = re.compile(r"HTTP response code: (401|403|501)")
 """Of a HEAD, which GDAL begins with, or of a GET, which is then refused once more."""
@@ -64,7 +65,7 @@ def enter_gdal_env() -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Have glibc keep the 8 MB that each block takes for the next one: fresh pages cost a fifth of the reading's CPU time."""
+    """Have glibc keep what a request's bytes took for those of the next: fresh pages cost a fifth of the reading's CPU time."""
     m_trim_threshold, m_mmap_threshold = -1, -3
     with suppress(AttributeError, OSError):  # another C library
         libc = ctypes.CDLL(None)
@@ -84,6 +85,16 @@ def open_dataset(path: str, **options: str | int) -> DatasetReader:
             return rasterio.open(path)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A block's pixels."""
+
+    window: Window
+    """What it has of its tile, in pixels of the grid."""
+    pixels: Pixels
+    """(y, x, band), from the window's north-west corner on; at the tile's end there are more than the window has."""
+
+
 class TileReader:
     """A tile's pixels, for several threads. GDAL opens the file and finds its blocks; each is fetched and decoded once."""
 
@@ -94,8 +105,8 @@ class TileReader:
         self._opening = threading.Lock()
         self._blocks: dict[tuple[int, int], Block] = {}
 
-    def read(self, window: Window) -> NDArray[np.uint16]:
-        """Pixels of a window of this tile: (band, y, x), red, green, blue, NIR.
+    def read(self, window: Window, new_block: Callable[[], Pixels]) -> list[Piece]:
+        """The blocks that a window of this tile touches, without those of nodata alone, each decoded into a `new_block()` of BLOCK_SHAPE.
 
         Raises SourceError where the tile is damaged, refused, has changed, or is not of the grid; TemporaryError where trouble outlasts
         the retries.
@@ -103,25 +114,23 @@ class TileReader:
         try:
             # What arrives damaged over a network, or is refused, may be whole the next time; a file stays what it is.
             doubted = () if self._source.is_folder else (DamagedBlockError, RefusedTileError)
-            patience = retries.Patience(self._source.location, thing=self._name, doubted=doubted, stop=self._stop)
-            return patience(partial(self._read_once, window))
+            meter, name = self._source.meter, self._name
+            patience = retries.Patience(self._source.location, thing=name, doubted=doubted, stop=self._stop, tried_again=meter.tried_again)
+            return patience(meter.reading()(partial(self._read_once, window, new_block)))
         except DamagedBlockError as error:
             raise SourceError(f"{self._name} is damaged: {error}: restore it, then run again") from error
 
-    def _read_once(self, window: Window) -> NDArray[np.uint16]:
+    def _read_once(self, window: Window, new_block: Callable[[], Pixels]) -> list[Piece]:
         with self._opening:
             if not self._blocks:
                 self._blocks = self._index()
             blocks = [self._blocks[place] for place in blocks_of(window)]
-        pixels: NDArray[np.uint16] = np.zeros((len(BANDS), window.height, window.width), np.uint16)
         try:
-            for group in contiguous(blocks):
-                self._read_blocks(group, window, pixels)
+            return [piece for group in contiguous(blocks) for piece in self._read_blocks(group, new_block)]
         except DamagedBlockError:
             with self._opening:
                 self._blocks = {}  # or it was the index that arrived damaged
             raise
-        return pixels
 
     def _index(self) -> dict[tuple[int, int], Block]:
         read = partial(self._source.read_range, self._key, self._file)
@@ -133,30 +142,34 @@ class TileReader:
                 raise self._gdal_error(error) from error
         return index_blocks(lambda start, stop: header[start:stop] if stop <= len(header) else read(start, stop), self._file.size)
 
-    def _read_blocks(self, group: list[Block], window: Window, pixels: NDArray[np.uint16]) -> None:
-        """Fetch blocks that lie together in one request, and copy their part of the window."""
+    def _read_blocks(self, group: list[Block], new_block: Callable[[], Pixels]) -> Iterator[Piece]:
+        """Blocks that lie together, fetched in one request."""
         start = group[0].start
         data = memoryview(self._source.read_range(self._key, self._file, start, group[-1].stop))
         for block in group:
-            left, top = block.x * BLOCK_PIXELS, block.y * BLOCK_PIXELS
-            x_start, x_stop = max(window.x, left), min(window.x + window.width, left + BLOCK_PIXELS)
-            y_start, y_stop = max(window.y, top), min(window.y + window.height, top + BLOCK_PIXELS)
-            part = pixels[:, y_start - window.y : y_stop - window.y, x_start - window.x : x_stop - window.x]
-            compressed, rows = data[block.start - start : block.stop - start], slice(y_start - top, y_stop - top)
+            pixels = new_block()
             try:
-                inflate(compressed, x_start - left, x_stop - left, rows=rows, out=part)
+                inflate(data[block.start - start : block.stop - start], pixels)
             except DamagedBlockError as error:
                 raise DamagedBlockError(f"block x {block.x}, y {block.y}: {error}") from error
+            x, y = block.x * BLOCK_PIXELS, block.y * BLOCK_PIXELS
+            width, height = min(BLOCK_PIXELS, TILE_PIXELS - x), min(BLOCK_PIXELS, TILE_PIXELS - y)
+            yield Piece(window=Window(x=self._tile.window.x + x, y=self._tile.window.y + y, width=width, height=height), pixels=pixels)
 
     def _open(self) -> DatasetReader:
         # The server itself refuses to mix two versions of a tile (412); of a folder the file is looked at.
         if self._source.is_folder:
             check_unchanged(self._source, self._key, self._file)
         etag = self._file.etag.replace('"', r"\"")
+        if not self._source.is_folder:
+            self._source.meter.requested(OPENING_REQUESTS)
         try:
-            return open_dataset(self._source.gdal_path(self._key), GDAL_HTTP_HEADERS=f'"If-Match: {etag}"')
+            dataset = open_dataset(self._source.gdal_path(self._key), GDAL_HTTP_HEADERS=f'"If-Match: {etag}"')
         except rasterio.errors.RasterioError as error:
             raise self._gdal_error(error) from error
+        if not self._source.is_folder:
+            self._source.meter.fetched(min(HEADER_BYTES, self._file.size))
+        return dataset
 
     def _check(self, dataset: DatasetReader, byte_order: bytes) -> None:
         origin = Affine(1 / TILE_PIXELS, 0, WEST + self._tile.column, 0, -1 / TILE_PIXELS, NORTH - self._tile.row)

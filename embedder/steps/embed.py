@@ -47,8 +47,10 @@ def embed(
         else:
             to_do[column] = found
     to_read = sum(sum(chips_with_tiles(run.inventory, column, run.recipe.chip_pixels)) for column in to_do)
-    together = columns_together or (_best_together(device) if to_read else 1)
     pipeline = Pipeline(place=place, run=run, found=to_do, device=device, progress=progress)
+    if to_read:
+        pipeline.start()
+    together = columns_together or (_best_together(device) if to_read else 1)
     with progress.task("embed", columns=len(to_do), chips=to_read):
         for done in pipeline.embed(list(adjacent(list(to_do), together))):
             progress.column_done()

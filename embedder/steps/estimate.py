@@ -1,15 +1,47 @@
-"""What a run will read and compute, from the listing of the source alone."""
+"""What a run will read, compute and take, from the listing of the source alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
-from embedder.grid import BLOCK_PIXELS, TILE_PIXELS, Window, column_window, tile_windows
-from embedder.recipes import Recipe
+from embedder.grid import BLOCK_PIXELS, HEIGHT_PIXELS, TILE_PIXELS, TILES_HIGH, column_window
+from embedder.recipes import BANDS, Recipe
 from embedder.source.inventory import Inventory
 from embedder.source.strip import chips_with_tiles
+from embedder.steps.embed import adjacent
 
 POD_START_SECONDS = 40
-"""From a pod's creation to its first chip, on a node that is there and has the image."""
+"""From a pod's creation to its first chip, on a node that is there and has the image: assumed, not measured on one with a card."""
+DECODED_MB_S = 258
+"""10^6 bytes of pixels that a CPU decodes in a second, whole blocks: docs/performance.md, "Read"."""
+COMPARED = (1, 4, 8, 16)
+"""Columns a pod."""
+GUESS = "a guess from file sizes, as if a tile's blocks were equally large"
+"""What the bytes are: of a tile that is mostly nodata, the blocks with pixels are larger."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pod:
+    """What one pod reads and computes: adjacent columns, read together as a strip."""
+
+    chips: int
+    """That touch tiles which exist: some of them may turn out to be nodata."""
+    source_bytes: float
+    """To be fetched, whole blocks and headers, were all blocks of a tile equally large."""
+    pixel_bytes: int
+    """Of the same blocks once they are decoded; those of nodata alone count too, as a listing does not tell them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodHours:
+    """Of all pods together, hours."""
+
+    start: float
+    read: float
+    compute: float | None
+    """None where the rate is not known."""
+    total: float
+    """Less than the sum: a pod computes what it has read while it reads on. Without a rate: start and reading alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,53 +50,116 @@ class Estimate:
 
     columns: int
     columns_with_tiles: int
-    pods: int
-    """Of the fan-out; each reads adjacent columns together."""
-    chips: int
-    """That touch tiles which exist: some of them may turn out to be nodata."""
-    source_bytes: int
-    """To be fetched, were all blocks of a tile equally large."""
+    pods: tuple[Pod, ...]
+    """Of the fan-out."""
+
+    @property
+    def chips(self) -> int:
+        """Of all pods, at most."""
+        return sum(pod.chips for pod in self.pods)
+
+    @property
+    def source_bytes(self) -> int:
+        """To be fetched by all pods."""
+        return round(sum(pod.source_bytes for pod in self.pods))
 
     def __str__(self) -> str:
         """Aligned lines for a person."""
-        size = self.source_bytes
         return "\n".join(
             (
                 f"  columns  {self.columns}, {self.columns_with_tiles} of them with tiles",
                 f"  chips    {self.chips} at most",
-                f"  to read  about {f'{size / 1e9:.1f} GB' if size >= 1e9 else f'{size / 1e6:.1f} MB'} of the source",  # noqa: PLR2004
+                f"  to read  about {_size(self.source_bytes)} of the source: {GUESS}",
             )
         )
 
-    def pod_hours(self, chips_per_second: float) -> float:
-        """Of the fan-out, where each pod embeds at this rate; a pod's start counts too."""
-        return (self.chips / chips_per_second + self.pods * POD_START_SECONDS) / 3600
+    def hours(self, cpus: float, chips_per_second: float | None) -> PodHours:
+        """Of the fan-out, where each pod decodes with so many CPUs and embeds at this rate.
+
+        A pod takes its start, and then the longer of reading and computing, which go on at the same time.
+        """
+        reading = [pod.pixel_bytes / (DECODED_MB_S * 1e6 * cpus) for pod in self.pods]
+        computing = [pod.chips / chips_per_second if chips_per_second else 0 for pod in self.pods]
+        start = len(self.pods) * POD_START_SECONDS
+        return PodHours(
+            start=start / 3600,
+            read=sum(reading) / 3600,
+            compute=sum(computing) / 3600 if chips_per_second else None,
+            total=(start + sum(map(max, reading, computing))) / 3600,
+        )
 
 
-def estimate(recipe: Recipe, inventory: Inventory, shards: Sequence[Sequence[int]]) -> Estimate:
-    """For pods that each read one of the shards, adjacent columns, as a strip."""
-    chips = {column: sum(chips_with_tiles(inventory, column, recipe.chip_pixels)) for shard in shards for column in shard}
-    return Estimate(
-        columns=len(chips),
-        columns_with_tiles=sum(map(bool, chips.values())),
-        pods=len(shards),
-        chips=sum(chips.values()),
-        source_bytes=round(sum(_fetched(shard, inventory) for shard in shards)),
-    )
+def estimate(recipe: Recipe, inventory: Inventory, columns: Sequence[int], together: Iterable[int]) -> dict[int, Estimate]:
+    """By how many adjacent columns each pod reads."""
+    chips = {column: sum(chips_with_tiles(inventory, column, recipe.chip_pixels)) for column in columns}
+    sizes = {(tile.row, tile.column): file.size for tile, file in inventory.items()}
+    return {
+        most: Estimate(
+            columns=len(chips),
+            columns_with_tiles=sum(map(bool, chips.values())),
+            pods=tuple(_pod(shard, sum(chips[column] for column in shard), sizes) for shard in adjacent(columns, most)),
+        )
+        for most in together
+    }
 
 
-def _fetched(shard: Sequence[int], inventory: Inventory) -> float:
-    """Bytes of the blocks that a strip touches."""
+def comparison(estimates: Mapping[int, Estimate], chosen: int, *, cpus: float, chips_per_second: float | None, price: float | None) -> str:
+    """A table for a person, a line for each number of columns a pod, with `chosen` marked; below it the cheapest.
+
+    `price` is money for an hour of a node, of which each pod has one to itself.
+    """
+    rate = f" and embed {chips_per_second:g} chips/s" if chips_per_second else ", computing left out (give --chips-per-second)"
+    hours = {most: estimates[most].hours(cpus, chips_per_second) for most in sorted(estimates)}
+    table = [("columns a pod", "pods", "to read", "start", "read", "compute", "pod-hours", *(["cost"] if price is not None else []))]
+    for most, took in hours.items():
+        parts = (took.start, took.read, took.compute, took.total, *([] if price is None else [took.total * price]))
+        numbers = ("-" if part is None else f"{part:.2f}" for part in parts)
+        mark = "* " if most == chosen else ""
+        table.append((f"{mark}{most}", str(len(estimates[most].pods)), _size(estimates[most].source_bytes), *numbers))
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = ("  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table)
+    cheapest = min(hours, key=lambda most: (hours[most].total, most != chosen, most))
+    advice = "as this run (*)" if cheapest == chosen else f"--columns-per-pod {cheapest}; this run (*) has {chosen}"
+    head = f"hours of pods that decode with {cpus:g} CPUs{rate}:"
+    return "\n".join((head, *lines, f"  cheapest: {cheapest} columns a pod, {advice}"))
+
+
+def _pod(shard: Sequence[int], chips: int, sizes: Mapping[tuple[int, int], int]) -> Pod:
+    """Of adjacent columns; `sizes` is of the tiles that exist, bytes, by row and column."""
+    from embedder.source.tiles import HEADER_BYTES  # noqa: PLC0415 - imports rasterio
+
+    needed: set[int] = set()  # rows of tiles in which some column lacks none: others hold no chip of the strip
+    for column in shard:
+        across = [tile for tile, _ in _touched([column])]
+        needed.update(row for row in range(TILES_HIGH) if all((row, tile) in sizes for tile in across))
+    fetched, blocks = 0.0, 0
+    for (row, high), (tile, wide) in product(_along(0, HEIGHT_PIXELS), _touched(shard)):
+        size = sizes.get((row, tile))
+        if size and row in needed:
+            blocks += len(wide) * len(high)
+            fetched += size * _pixels(wide) * _pixels(high) / TILE_PIXELS**2
+            fetched += 2 * min(HEADER_BYTES, size)  # GDAL looks at it too
+    return Pod(chips=chips, source_bytes=fetched, pixel_bytes=blocks * BLOCK_PIXELS**2 * len(BANDS) * 2)
+
+
+def _touched(shard: Sequence[int]) -> list[tuple[int, range]]:
+    """The columns of tiles that adjacent columns touch, each with its columns of blocks that they touch."""
     first, last = column_window(shard[0]), column_window(shard[-1])
-    strip = Window(x=first.x, y=0, width=last.x + last.width - first.x, height=first.height)
-    return sum(
-        inventory[tile].size * _in_blocks(part.x, part.width) * _in_blocks(part.y, part.height) / TILE_PIXELS**2
-        for tile, part in tile_windows(strip).items()
-        if tile in inventory
-    )
+    return list(_along(first.x, last.x + last.width))
 
 
-def _in_blocks(start: int, length: int) -> int:
-    """Pixels of the whole blocks that [start, start + length) of a tile touches, along one axis."""
-    stop = -(-(start + length) // BLOCK_PIXELS) * BLOCK_PIXELS
-    return min(stop, TILE_PIXELS) - start // BLOCK_PIXELS * BLOCK_PIXELS
+def _along(start: int, stop: int) -> Iterator[tuple[int, range]]:
+    """The tiles along one axis that pixels [start, stop) of the grid touch, each with its blocks that they touch."""
+    for tile in range(start // TILE_PIXELS, -(-stop // TILE_PIXELS)):
+        origin = tile * TILE_PIXELS
+        first, last = max(start - origin, 0), min(stop - origin, TILE_PIXELS) - 1
+        yield tile, range(first // BLOCK_PIXELS, last // BLOCK_PIXELS + 1)
+
+
+def _pixels(blocks: range) -> int:
+    """Of whole blocks along one axis; a tile's last is cut short."""
+    return min(blocks.stop * BLOCK_PIXELS, TILE_PIXELS) - blocks.start * BLOCK_PIXELS
+
+
+def _size(size: float) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"  # noqa: PLR2004

@@ -7,7 +7,7 @@ from embedder.errors import EmbedderError
 from embedder.output.manifest import Manifest
 from embedder.output.run import Run, RunPlace
 from embedder.source.inventory import list_tiles, open_source
-from embedder.steps.embed import EmbedResult, adjacent, embed
+from embedder.steps.embed import EmbedResult, embed
 from embedder.steps.estimate import estimate
 from embedder.steps.finalize import finalize
 from embedder.steps.plan import PlanOptions, plan
@@ -52,11 +52,12 @@ def describe(options: PlanOptions, columns_together: int | None = None) -> str:
     """What a run would do, without doing any of it."""
     source = open_source(options.source)
     inventory = list_tiles(source, options.year)
+    together = columns_together or 1
     return "\n".join(
         (
             f"{options.recipe.name} {options.year}",
             f"  source   {source.location}: {len(inventory)} tiles in the grid",
             f"  weights  {without_secrets(options.weights)}",
-            str(estimate(options.recipe, inventory, list(adjacent(options.columns, columns_together or 1)))),
+            str(estimate(options.recipe, inventory, options.columns, (together,))[together]),
         )
     )

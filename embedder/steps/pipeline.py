@@ -1,26 +1,30 @@
 """From pixels to files: chips are read ahead, encoded in batches, and a finished column is written while others are encoded."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embedder.console.progress import Progress
+from embedder.console.start import start
 from embedder.errors import ConfigurationError, ConflictError, InvalidFileError, NonFiniteError, SourceError
 from embedder.grid import chips_in_column
+from embedder.models.energy import Card
 from embedder.output import column_file
 from embedder.output.column_file import CheckedColumn
+from embedder.output.receipt import Receipt
 from embedder.output.run import Run, RunPlace
-from embedder.recipes import BANDS
-from embedder.source.inventory import open_source
-from embedder.source.strip import ChipRead, read_strip
+from embedder.source.inventory import metered, open_source
+from embedder.source.strip import ChipRead, Pixels, chips_with_tiles, new_pixels, read_strip
+from embedder.steps.costs import Costs
 from embedder.steps.inspect import Inspected, inspect_column
 from embedder.steps.prefetch import prefetch
 from embedder.steps.slim_weights import slim_weights
@@ -31,8 +35,8 @@ if TYPE_CHECKING:
 Batch = tuple[NDArray[np.uint16], NDArray[np.float64]]
 """Pixels (n, band, y, x) and centres (n, 2: longitude, latitude) of chips."""
 
-CHIPS_AHEAD = 32
-"""Chips read and waiting for the encoder: at most 64 MB."""
+GROUPS_AHEAD = 2
+"""Batches that wait for the encoder, while one is being filled: at most 64 MB each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +60,8 @@ class _Group:
     """Chips in the order of their reading, enough of them to be embedded for one batch, or the rest of a strip."""
 
     chips: list[ChipRead] = field(default_factory=list)
+    room: NDArray[np.uint16] | None = None
+    """For a batch's pixels, (n, band, y, x), once there are some: those of the chips to be embedded come first, in their order."""
     end: _StripEnd | None = None
 
     @property
@@ -82,14 +88,21 @@ class Pipeline:
     """Each column's file before: neither a valid one nor a rival's newer one is overwritten."""
     device: str
     progress: Progress
+    costs: Costs = field(default_factory=Costs)
+    """From when the pipeline was made."""
+    _rooms: deque[NDArray[np.uint16]] = field(default_factory=deque)
+    """For batches, used again: fresh pages cost as much CPU time as filling them does."""
 
     def embed(self, strips: Sequence[Sequence[int]]) -> Iterator[CheckedColumn | FailedColumn]:
         """Each column of the strips, once its file is written or its tiles have proved wrong."""
         whole = chips_in_column(self.run.recipe.chip_pixels)
         unfinished: dict[int, _Unfinished] = {}
         writing: deque[Future[CheckedColumn]] = deque()
-        with ThreadPoolExecutor(1, thread_name_prefix="write") as writer, closing(prefetch(self._read(strips), CHIPS_AHEAD)) as reads:
-            for group, embeddings in self._encode(reads):
+        with ThreadPoolExecutor(1, thread_name_prefix="write") as writer, closing(prefetch(self._groups(strips), GROUPS_AHEAD)) as groups:
+            for group, embeddings in self._encode(groups):
+                self._count(group)
+                if len(embeddings) and (said := start.report()):
+                    self.progress.say(said[0], start_seconds=said[1])
                 vectors = iter(embeddings)
                 for chip in group.chips:
                     column = unfinished.setdefault(chip.column, _Unfinished())
@@ -97,7 +110,11 @@ class Pipeline:
                     if chip.outcome == "e":
                         column.embeddings.append(next(vectors))
                     if len(column.outcomes) == whole:
-                        writing.append(writer.submit(self._write, chip.column, unfinished.pop(chip.column)))
+                        used = self.encoder.device if column.embeddings else None
+                        receipt = self.costs.receipt(chip.column, used)
+                        writing.append(writer.submit(self._write, chip.column, unfinished.pop(chip.column), receipt))
+                if group.room is not None:
+                    self._rooms.append(group.room)
                 self.progress.chips_done(sum(chip.outcome != "t" for chip in group.chips), embedded=len(embeddings))
                 if group.end and group.end.error:
                     yield from self._give_up(group.end.columns, group.end.error, unfinished)
@@ -106,30 +123,57 @@ class Pipeline:
             while writing:
                 yield writing.popleft().result()
 
-    def _read(self, strips: Iterable[Sequence[int]]) -> Generator[ChipRead | _StripEnd, None, None]:
-        source = open_source(self.run.source)
+    def _groups(self, strips: Iterable[Sequence[int]]) -> Generator[_Group, None, None]:
+        """The chips of the strips, their pixels written to where the device takes them from."""
+        group, to_embed = _Group(), 0
+
+        def room() -> Pixels:
+            if group.room is None:
+                group.room = self._rooms.popleft() if self._rooms else self.encoder.new_batch()
+            chip: Pixels = group.room[to_embed]
+            return chip
+
+        for read in self._read(strips, room):
+            if isinstance(read, _StripEnd):
+                group.end = read
+            else:
+                group.chips.append(read)
+                to_embed += read.outcome == "e"
+                if group.room is None or to_embed < len(group.room):
+                    continue
+            yield group
+            group, to_embed = _Group(), 0
+
+    def _read(self, strips: Iterable[Sequence[int]], room: Callable[[], Pixels]) -> Generator[ChipRead | _StripEnd, None, None]:
+        opened = open_source(self.run.source)
+        pixels = self.run.recipe.chip_pixels
         for columns in strips:
+            source = metered(opened)
+            self.costs.strip({column: sum(chips_with_tiles(self.run.inventory, column, pixels)) for column in columns}, source.meter)
             try:
-                yield from read_strip(source, self.run.inventory, self.run.year, columns, self.run.recipe.chip_pixels)
+                yield from read_strip(source, self.run.inventory, self.run.year, columns, pixels, room=room)
             except SourceError as error:
                 yield _StripEnd(columns=columns, error=error)
                 if len(columns) > 1:  # one bad block must not cost the neighbours
-                    yield from self._read([column] for column in columns)
+                    yield from self._read([[column] for column in columns], room)
             else:
                 yield _StripEnd(columns=columns)
 
-    def _encode(self, reads: Iterator[ChipRead | _StripEnd]) -> Iterator[tuple[_Group, NDArray[np.float32]]]:
+    def _count(self, group: _Group) -> None:
+        """Let the chips that were embedded bear what the batch cost, or all where none was."""
+        bearing = group.to_embed or group.chips
+        self.costs.batch(Counter(chip.column for chip in bearing), self.encoder.busy_s if group.to_embed else self.costs.computed_s)
+
+    def _encode(self, groups: Iterator[_Group]) -> Iterator[tuple[_Group, NDArray[np.float32]]]:
         """The groups in their order, each with the embeddings of its chips to be embedded: (n, width)."""
         nothing = np.empty((0, self.run.recipe.width), np.float32)
-        groups = _grouped(reads, lambda: self.encoder.batch_size)
         under_way: deque[_Group] = deque()
 
         def batches(first: _Group) -> Iterator[Batch]:
             for group in chain([first], groups):
                 under_way.append(group)
-                size = self.run.recipe.chip_pixels
                 chips = group.to_embed  # none of them still makes a batch: what waits its turn is written meanwhile
-                pixels = np.array([chip.pixels for chip in chips], np.uint16).reshape(-1, len(BANDS), size, size)
+                pixels = new_pixels((0,), self.run.recipe.chip_pixels) if group.room is None else group.room[: len(chips)]
                 yield pixels, np.array([chip.chip.bounds.center for chip in chips]).reshape(-1, 2)
 
         for group in groups:
@@ -147,20 +191,38 @@ class Pipeline:
             chip = under_way[0].to_embed[error.index].chip
             raise ConfigurationError(f"the model gives NaN or infinity for chip {chip.id} in {error.precision}: {advice}") from error
 
-    @cached_property
-    def encoder(self) -> "Encoder":
-        """Made for the first chip that needs it: a column at sea needs neither weights nor torch."""
-        from embedder.models.encoder import Encoder  # noqa: PLC0415 - imports torch
+    def start(self) -> None:
+        """Begin to make the encoder, which some chip will need: a column at sea needs neither weights nor torch."""
+        _ = self._starting
 
-        weights = slim_weights(self.place, self.run)
-        encoder = Encoder(weights, self.run.recipe, year=self.run.year, device=self.device, precision=self.run.precision)
+    @property
+    def encoder(self) -> "Encoder":
+        """Once it is made."""
+        return self._starting.result()
+
+    @cached_property
+    def _starting(self) -> "Future[Encoder]":
+        pool = ThreadPoolExecutor(2, thread_name_prefix="start")
+        making = pool.submit(self._make_encoder, pool.submit(slim_weights, self.place, self.run))
+        pool.shutdown(wait=False)
+        return making
+
+    def _make_encoder(self, weights: Future[Path]) -> "Encoder":
+        with start.part("imports"):
+            from embedder.models.encoder import Encoder  # noqa: PLC0415 - imports torch, while the weights are fetched
+
+        fetched = weights.result()
+        with start.part("model and device"):
+            encoder = Encoder(fetched, self.run.recipe, year=self.run.year, device=self.device, precision=self.run.precision)
+        if encoder.uuid:
+            self.costs.card = Card(encoder.uuid)
         self.progress.say(f"computing on {encoder.device} in {encoder.precision}")
         return encoder
 
-    def _write(self, column: int, done: _Unfinished) -> CheckedColumn:
+    def _write(self, column: int, done: _Unfinished, receipt: Receipt) -> CheckedColumn:
         embeddings = np.array(done.embeddings, np.float32).reshape(-1, self.run.recipe.width)
         used = (self.encoder.device, self.encoder.precision) if len(embeddings) else (None, None)
-        data = column_file.write(self.run, column, "".join(done.outcomes), embeddings, device=used[0], precision=used[1])
+        data = column_file.write(self.run, column, "".join(done.outcomes), embeddings, device=used[0], precision=used[1], receipt=receipt)
         try:
             checked = column_file.check(data, self.run, column)
         except InvalidFileError as error:
@@ -186,18 +248,3 @@ class Pipeline:
                 yield FailedColumn(column=column, error=error)
             else:
                 self.progress.chips_done(-sum(outcome != "t" for outcome in dropped.outcomes), embedded=-len(dropped.embeddings))
-
-
-def _grouped(reads: Iterable[ChipRead | _StripEnd], size: Callable[[], int]) -> Iterator[_Group]:
-    """Groups with `size()` chips to be embedded each, or fewer at a strip's end. `size` is asked only where there are some."""
-    group, to_embed = _Group(), 0
-    for read in reads:
-        if isinstance(read, _StripEnd):
-            group.end = read
-        else:
-            group.chips.append(read)
-            to_embed += read.outcome == "e"
-            if read.outcome != "e" or to_embed < size():
-                continue
-        yield group
-        group, to_embed = _Group(), 0

@@ -9,6 +9,7 @@ from embedder.console.progress import Progress
 from embedder.errors import AccessDeniedError, ConfigurationError, CredentialsError, NotFoundError
 from embedder.output.column_file import OUTCOMES, CheckedColumn
 from embedder.output.manifest import PublishedColumn, find_manifest_of
+from embedder.output.receipt import Receipt, total
 from embedder.output.run import Run, RunPlace
 from embedder.steps.finalize import unexpected_files
 from embedder.steps.inspect import THREADS, inspect_columns
@@ -34,6 +35,8 @@ class Status:
     """Why nothing is known of what is published."""
     chips: dict[str, int]
     """Of the columns done, by outcome."""
+    receipt: tuple[Receipt, ...]
+    """What the columns done cost, for each kind of machine; of those whose files say it."""
 
 
 def status(place: RunPlace, run: Run, columns: Sequence[int], progress: Progress) -> Status:
@@ -67,6 +70,7 @@ def status(place: RunPlace, run: Run, columns: Sequence[int], progress: Progress
         altered={column: what for column, what in altered.items() if what},
         unreadable_manifest=unreadable,
         chips={name: sum(file.outcomes.count(letter) for file in valid.values()) for letter, name in OUTCOMES.items()},
+        receipt=total(file.receipt for file in valid.values() if file.receipt),
     )
 
 

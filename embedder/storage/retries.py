@@ -43,13 +43,21 @@ class Patience:
     """With the requests to one place. Safe to use from several threads."""
 
     def __init__(
-        self, place: str, *, thing: str = "", doubted: tuple[type[Exception], ...] = (), stop: threading.Event | None = None
+        self,
+        place: str,
+        *,
+        thing: str = "",
+        doubted: tuple[type[Exception], ...] = (),
+        stop: threading.Event | None = None,
+        tried_again: Callable[[], None] = lambda: None,
     ) -> None:
         """`doubted` are the errors of the `thing` alone, which gets one attempt where it was given up before.
 
-        Where they say one thing, and then another, the trouble is on the way, not the thing's own. `stop`, once set, ends the waiting.
+        Where they say one thing, and then another, the trouble is on the way, not the thing's own. `stop`, once set, ends the waiting;
+        `tried_again` is called before each further attempt.
         """
         self._place, self._thing, self._doubted, self._stop = place, thing, doubted, stop or threading.Event()
+        self._tried_again = tried_again
 
     def __call__(self, attempt: Callable[[], T]) -> T:
         """What `attempt` returns, or raises in the end."""
@@ -75,6 +83,7 @@ class Patience:
             retry=tenacity.retry_if_exception_type((TemporaryError, *self._doubted)),
             stop=lambda state: self._stop.is_set() or left(state) <= 0,
             wait=lambda state: min(WAIT(state), max(left(state), 0)),
+            before_sleep=lambda _state: self._tried_again(),
             sleep=lambda seconds: pause(seconds, self._stop),
             reraise=True,
         )

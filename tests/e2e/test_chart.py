@@ -38,7 +38,7 @@ def test_helm_test_fails_and_says_why_when_the_output_is_not_there(cluster: Clus
 def test_embed_pods_alone_wait_for_the_gpu_pool_when_the_chart_names_it(cluster: Cluster, published: Published) -> None:
     node = cluster.get("nodes")["items"][0]["metadata"]["name"]
     small = ["--set", "embed.resources.requests.cpu=100m,embed.resources.requests.memory=512Mi,embed.resources.limits.memory=4Gi"]
-    small += ["--set", "embed.device=cpu"]  # the cards are not there
+    small += ["--set", "embed.device=cpu,columnsPerPod=1"]  # the cards are not there; a pod for each column
     cluster.helm("upgrade", str(ROOT / "helm"), "--reuse-values", "--values", str(ROOT / "helm/gpu-spot.yaml"), *small)
     try:
         name = cluster.start(published.output.copy(), *published.options)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from embedder.errors import ConfigurationError
 from embedder.grid import COLUMN_COUNT, VERSIONS
 from embedder.output.manifest import find_manifest
+from embedder.output.receipt import Receipt
 from embedder.output.run import Run, RunPlace
 from embedder.recipes import RECIPES, Recipe
 from embedder.storage import Storage
@@ -45,6 +46,8 @@ class Published:
     """What a person has to know about these embeddings."""
     run: Run | None = field(repr=False)
     """Where the tiles are; the v002 files do not say."""
+    receipt: tuple[Receipt, ...] = ()
+    """What the columns cost, as the manifest says it."""
 
 
 def published_years(storage: Storage, recipe: Recipe, years: Sequence[int] = ()) -> list[Published]:
@@ -81,6 +84,7 @@ def _from_manifest(storage: Storage, recipe: Recipe, year: int) -> Published | N
         columns=columns,
         warning=manifest.warning,
         run=place.find(),
+        receipt=manifest.receipt,
     )
 
 

@@ -13,6 +13,7 @@ from embedder.explore.results import box, geojson
 from embedder.explore.search import MOST_HITS, UNLIKE_WEIGHT, Hit, Question
 from embedder.explore.web import coverage
 from embedder.grid import VERSIONS, Bounds
+from embedder.output.receipt import describe
 
 ATTRIBUTION = "© ESA WorldCover project {year} / Contains modified Copernicus Sentinel data ({year}) processed by ESA WorldCover consortium"
 
@@ -33,6 +34,9 @@ class YearInfo(BaseModel):
     bounds: list[float] | None = Field(description="Around what is embedded: west, south, east, north.")
     indexed: bool = Field(description="Whether short questions are answered from an index.")
     attribution: str
+    cost: list[str] = Field(
+        description="Chips and columns with a receipt; where there are some, also their hours and energy, and their bytes."
+    )
 
 
 class Info(BaseModel):
@@ -91,6 +95,8 @@ def info(explorer: Explorer, basemap: str | None) -> Info:
     years = []
     for year, searcher in explorer.searchers.items():
         around = coverage.bounds(searcher.database)
+        published = explorer.published[year]
+        cost = describe(published.receipt, columns=len(published.columns), chips=searcher.database.count)
         years.append(
             YearInfo(
                 year=year,
@@ -100,6 +106,7 @@ def info(explorer: Explorer, basemap: str | None) -> Info:
                 bounds=_numbers(around) if around else None,
                 indexed=searcher.has_index,
                 attribution=ATTRIBUTION.format(year=year),
+                cost=[f"{name}: {text}" for name, text in cost.items()],
             )
         )
     return Info(

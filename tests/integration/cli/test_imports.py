@@ -22,7 +22,7 @@ print("OURS", *sorted(name for name in sys.modules if name.startswith("embedder.
 """
 AT_SEA = {"certifi", "click", "numpy", "pyarrow", "rich", "tenacity", "urllib3"}
 WITH_CHIPS = AT_SEA | {
-    *("deflate", "rasterio", "safetensors", "shapely", "torch"),
+    *("imagecodecs", "rasterio", "safetensors", "shapely", "torch"),
     *("affine", "attr", "attrs", "boto3", "botocore", "jmespath", "s3transfer"),  # rasterio's
     *("torchgen", "tqdm", "typing_extensions"),  # torch's
 }

@@ -86,8 +86,7 @@ def test_reading_ends_with_78_when_a_listed_tile_is_refused(remote: Source, prox
 def test_reading_ends_with_78_when_the_tile_changes(
     s3: S3Server, proxy: FaultyProxy, tmp_path: Path, uploaded: str, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("THREADS", "READ_AHEAD"):
-        monkeypatch.setattr(f"embedder.source.strip.{name}", 1)  # so that not all of it is read ahead
+    monkeypatch.setattr("embedder.source.bands.MOST_THREADS", 1)  # so that not all of it is read ahead
     tile = Tile.from_name("N30W100")
     path = write_tile(tmp_path, tile, Window(x=0, y=0, width=1_100, height=5_000))
     key = tile.key(2021)

@@ -104,7 +104,7 @@ class Memory(Storage):
 class Means:
     """In the encoder's place: a chip's embedding is the mean of its pixels, and no two times the same."""
 
-    batch_size, device, precision = 4, "cpu", "fp32"
+    batch_size, device, precision, busy_s = 4, "cpu", "fp32", 0.0
     times = count()
 
     def encode(self, batches: Iterator[Batch]) -> Iterator[NDArray[np.float32]]:

@@ -22,6 +22,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(
     assert exit_code(monkeypatch, line.split()) == 0
     shown = capsys.readouterr().out
     assert "columns  28, 20 of them with tiles" in shown  # 3 to 22: column 23 reaches into the next tile
+    assert "of the source: a guess from file sizes" in shown
     assert "output   ./output" in shown
     assert [path.name for path in Path.cwd().iterdir()] == ["temporary"]
 

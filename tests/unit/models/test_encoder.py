@@ -1,6 +1,5 @@
 """The encoder: batches in, embeddings out, in order, in whatever precision and memory there is."""
 
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from embedder.errors import ConfigurationError, NonFiniteError
-from embedder.models import encoder as encoder_module
 from embedder.models.checkpoint import recipe_for
-from embedder.models.encoder import Encoder, cpu_count, resolve_device, resolve_precision
+from embedder.models.encoder import Encoder, resolve_device, resolve_precision
 from embedder.models.weights import slim
 from tests.golden import TOLERANCE, YEAR, chips, values
 
@@ -246,17 +244,3 @@ def test_bf16_is_taken_when_the_cpu_has_it(capabilities: dict[str, bool], expect
 def test_configuration_error_when_the_cpu_has_no_such_precision(name: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         resolve_precision(name, CPU)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"), [("200000 100000", 2), ("50000 100000", 1), ("350000 100000", 3), ("max 100000", 8), (None, 8)]
-)
-@pytest.mark.skipif(sys.platform != "linux", reason="containers and CPU affinity are Linux's")
-def test_the_containers_quota_counts_when_it_has_one(
-    text: str | None, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if text is not None:
-        (tmp_path / "cpu.max").write_text(f"{text}\n")
-    monkeypatch.setattr(encoder_module, "CGROUPS", tmp_path)
-    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(8)))
-    assert cpu_count() == expected

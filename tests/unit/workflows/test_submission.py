@@ -18,8 +18,7 @@ from embedder.cli.command import exit_code_of
 from embedder.errors import ConfigurationError, EmbedderError, TemporaryError
 from embedder.grid import Tile, Window
 from embedder.recipes import RECIPES
-from embedder.source.inventory import FolderSource, list_tiles
-from embedder.steps.estimate import POD_START_SECONDS, Estimate, estimate
+from embedder.steps.estimate import POD_START_SECONDS
 from tests.tiles import write_tile
 from tests.unit.workflows.argo_server import CREATE_PATH, TEMPLATE, TEMPLATE_PATH, Server
 from workflows import clusters, submission
@@ -84,7 +83,8 @@ def test_a_dry_run_prints_the_manifest_and_an_estimate_and_creates_nothing(
     for parameter in template["spec"]["arguments"]["parameters"]:  # a source that the parameters could not name
         parameter["value"] = {"source": str(tmp_path), "columns-per-pod": "3"}.get(parameter["name"], parameter.get("value", ""))
     server.replies["GET", TEMPLATE_PATH] = [(200, template)]
-    assert run("--columns", "0-3", "--dry-run", "--chips-per-second", "2", monkeypatch=monkeypatch) == 0
+    options = ("--chips-per-second", "2", "--cpus", "4", "--price", "0.6")
+    assert run("--columns", "0-3", "--dry-run", *options, monkeypatch=monkeypatch) == 0
     shown = capsys.readouterr()
     manifest = yaml.safe_load(shown.out)
     assert (manifest["kind"], manifest["metadata"]["namespace"]) == ("Workflow", "argo")
@@ -92,7 +92,11 @@ def test_a_dry_run_prints_the_manifest_and_an_estimate_and_creates_nothing(
     assert "columns  4, 4 of them with tiles" in shown.err
     assert "chips    92 at most" in shown.err  # 23 of 512 pixels in the 12000 of each column
     assert "from " + str(tmp_path) + ", 2 pods" in shown.err  # 0-2 and 3
-    assert f"at 2 chips/s a pod, {POD_START_SECONDS} s a pod to start: 0.0 pod-hours" in shown.err
+    assert "of the source: a guess from file sizes" in shown.err
+    assert f"  a pod    {POD_START_SECONDS} s to start" in shown.err
+    assert "pods that decode with 4 CPUs and embed 2 chips/s:" in shown.err
+    assert re.search(r"^ +\* 3  +2  +[0-9.]+ MB  +0.02  +0.00  +0.01  +0.04  +0.02$", shown.err, re.MULTILINE)
+    assert shown.err.splitlines()[-1] == "  cheapest: 4 columns a pod, --columns-per-pod 4; this run (*) has 3"
     assert not [method for method, *_ in server.requests if method == "POST"]
 
 
@@ -215,24 +219,6 @@ def test_what_the_pods_will_see_is_what_was_given_then_the_templates_then_the_pr
     assert values["source"] == "https://esa-worldcover-s2.s3.amazonaws.com"
     assert values["recipe"] == "clay-v0.1"
     assert submission.effective({"recipe": "clay-v1.5"}, None)["weights"] == RECIPES["clay-v1.5"].weights
-
-
-def test_the_estimate_counts_whole_blocks_and_what_adjacent_columns_share(tmp_path: Path) -> None:
-    write_tile(tmp_path, Tile.from_name("N49W125"), Window(x=0, y=0, width=16, height=16))
-    inventory = list_tiles(FolderSource(str(tmp_path)), 2020)
-    (file,) = inventory.values()
-
-    def expected(shards: list[list[int]]) -> Estimate:
-        return estimate(RECIPES["clay-v0.1"], inventory, shards)
-
-    block_column = file.size * 1024 / 12_000
-    assert expected([[0]]).source_bytes == round(block_column)
-    assert expected([[0], [1]]).source_bytes == round(2 * block_column)  # each pod fetches the block that they share
-    assert expected([[0, 1]]).source_bytes == round(block_column)
-    assert expected([[22]]).source_bytes == round(file.size * 736 / 12_000)  # the tile's last, narrower blocks; the next has no file
-    assert (expected([[22]]).chips, expected([[23]]).chips) == (23, 0)  # 23 spans two tiles
-    assert expected([[100]]) == Estimate(columns=1, columns_with_tiles=0, pods=1, chips=0, source_bytes=0)
-    assert expected([[0], [1]]).pod_hours(0.5) == pytest.approx((46 / 0.5 + 2 * POD_START_SECONDS) / 3600)
 
 
 WORKFLOWS: dict[str, Object] = json.loads((ROOT / "tests/golden/workflows.json").read_text())

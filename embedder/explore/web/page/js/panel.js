@@ -55,8 +55,9 @@ const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.t
 
 /** The switches, as the question stands. */
 export function drawControls(info, question) {
-  const { chips, attribution } = info.years.find((each) => each.year === question.year);
+  const { chips, attribution, cost } = info.years.find((each) => each.year === question.year);
   find("about").textContent = `${info.recipe} · ${chips.toLocaleString("en")} chips in ${question.year}`;
+  find("cost").replaceChildren(...cost.map((line) => make("li", {}, line)));
   for (const button of find("modes").children) button.setAttribute("aria-pressed", button.dataset.mode === question.mode);
   for (const button of find("years").children) button.setAttribute("aria-pressed", Number(button.dataset.year) === question.year);
   const counts = [...new Set([...COUNTS, question.k])].sort((a, b) => a - b);
