@@ -5,8 +5,9 @@ Pixels are those of the whole source, counted from its north-west corner at 125 
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 WEST = -125
 """Longitude of the grid's west edge, degrees."""
@@ -129,12 +130,13 @@ def column_window(column: int) -> Window:
     return Window(x=column * COLUMN_PIXELS, y=0, width=COLUMN_PIXELS, height=HEIGHT_PIXELS)
 
 
-def column_chips(column: int, chip_pixels: int) -> Iterator[Chip]:
+@lru_cache(maxsize=32)  # a column is read, written and checked within a short time
+def column_chips(column: int, chip_pixels: int) -> tuple[Chip, ...]:
     """The chips of a column, north to south, then west to east."""
-    window = column_window(column)
-    for row in range(window.height // chip_pixels):
-        for x in range(window.x, window.x + window.width, chip_pixels):
-            yield Chip(row=row, column=x // chip_pixels, pixels=chip_pixels)
+    first, across = column * COLUMN_PIXELS // chip_pixels, COLUMN_PIXELS // chip_pixels
+    return tuple(
+        Chip(row=row, column=first + offset, pixels=chip_pixels) for row in range(HEIGHT_PIXELS // chip_pixels) for offset in range(across)
+    )
 
 
 def chips_in_column(chip_pixels: int) -> int:

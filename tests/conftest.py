@@ -1,12 +1,17 @@
 """What all tests share: an environment without the machine's AWS settings, an S3 server, and a proxy that breaks it."""
 
+import fcntl
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from embedder.machine import forget_other_installs
 from tests.faults import FaultyProxy
@@ -23,11 +28,16 @@ settings.register_profile("noisy machines", deadline=None, suppress_health_check
 settings.load_profile("noisy machines")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist, which reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
     """Side by side run the tests of different files, but for those of the cluster, of which there is one."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("e2e" if "e2e" in item.path.parts else item.path.as_posix()))
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "e2e" if "tests/e2e/" in nodeid else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,6 +51,21 @@ def _no_aws_settings() -> Iterator[None]:
         patch.setenv("NO_PROXY", "127.0.0.1,localhost")
         patch.setenv("no_proxy", "127.0.0.1,localhost")
         yield
+
+
+@pytest.fixture(scope="session")
+def sample_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample of 2020 under a source's folder, painted once for all workers, where PROJ and GDAL are set for another install."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    folder /= "sample"
+    folder.mkdir(exist_ok=True)
+    foreign = {name: str(folder) for name in ("PROJ_DATA", "PROJ_LIB", "GDAL_DATA")} | {"GDAL_SKIP": "GTiff COG"}
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run([sys.executable, "-m", "embedder.sample", folder], env=os.environ | foreign, check=True, timeout=200)  # noqa: S603
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -128,7 +129,7 @@ def check(data: bytes, run: Run, column: int) -> CheckedColumn:
         table = parquet.read()
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidFileError(f"unreadable: {' '.join(str(error).split())[:200]}") from error
-    chips = list(column_chips(column, run.recipe.chip_pixels))
+    chips = column_chips(column, run.recipe.chip_pixels)
     promised = {
         "format": run.column_format,
         "column": column,
@@ -210,12 +211,18 @@ def polygons(bounds: NDArray[np.float64]) -> list[bytes]:
     return made
 
 
+@cache
+def _crs() -> dict[str, Any]:
+    crs: dict[str, Any] = json.loads(files("embedder.output").joinpath("epsg_4326.json").read_text())
+    return crs
+
+
 def geo_metadata(chips: list[Chip]) -> dict[str, Any]:
     """GeoParquet's own metadata, version 1.1."""
     geometry: dict[str, Any] = {
         "encoding": "WKB",
         "geometry_types": ["Polygon"],
-        "crs": json.loads(files("embedder.output").joinpath("epsg_4326.json").read_text()),
+        "crs": _crs(),
         "orientation": "counterclockwise",
         "edges": "planar",
         "covering": {"bbox": {name: ["bbox", name] for name in _BBOX}},

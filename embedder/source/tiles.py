@@ -113,9 +113,16 @@ class TileReader:
         """
         try:
             # What arrives damaged over a network, or is refused, may be whole the next time; a file stays what it is.
-            doubted = () if self._source.is_folder else (DamagedBlockError, RefusedTileError)
-            meter, name = self._source.meter, self._name
-            patience = retries.Patience(self._source.location, thing=name, doubted=doubted, stop=self._stop, tried_again=meter.tried_again)
+            damaged, refused = ((), ()) if self._source.is_folder else ((DamagedBlockError,), (RefusedTileError,))
+            meter = self._source.meter
+            patience = retries.Patience(
+                self._source.location,
+                thing=self._name,
+                damaged=damaged,
+                refused=refused,
+                stop=self._stop,
+                tried_again=meter.tried_again,
+            )
             return patience(meter.reading()(partial(self._read_once, window, new_block)))
         except DamagedBlockError as error:
             raise SourceError(f"{self._name} is damaged: {error}: restore it, then run again") from error

@@ -42,6 +42,7 @@ class Costs:
     def __init__(self) -> None:
         self.card: Card | None = None
         """Whose energy counts, once there is one."""
+        self._cpus = cpu_count()
         self._reading: defaultdict[int, list[_Reading]] = defaultdict(list)
         self._batches: defaultdict[int, _Batches] = defaultdict(_Batches)
         self.computed_s = 0.0
@@ -75,7 +76,7 @@ class Costs:
         batches, reading = self._batches.pop(column, _Batches()), self._reading.pop(column, [])
         return Receipt(
             device=device,
-            cpus=cpu_count(),
+            cpus=self._cpus,
             elapsed_s=round(batches.elapsed_s, 6),
             read_s=round(sum(part.meter.seconds * float(part.stop - part.start) for part in reading), 6),
             inference_duration_s=round(batches.inference_s, 6),

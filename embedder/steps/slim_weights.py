@@ -42,7 +42,7 @@ def slim_weights(place: RunPlace, run: Run) -> Path:
                     return path
         with scratch_folder(cached.parent) as scratch:
             # what arrives damaged may be whole the next time
-            patience = retries.Patience(place.storage.url, thing=where, doubted=(WeightsError,))
+            patience = retries.Patience(place.storage.url, thing=where, damaged=(WeightsError,))
             return patience(lambda: verified(scratch)).replace(cached)
     except NotFoundError as error:
         raise WeightsError(f"{where} is gone: run `embedder plan` again") from error

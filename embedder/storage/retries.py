@@ -3,8 +3,8 @@
 A `TemporaryError` is worth another attempt: no connection, no name, a timeout, a reset, a reply that broke off, arrived damaged or
 trickled, 408, 425, 429, a status of 500 or more, S3's and STS's answers to who asks too often, an expired token (`s3_errors.py` and
 `download.py` tell which). What a server says of one thing while it gives out others is doubted: the fault may be the way's, such as a
-CDN's 403, or the thing's own. Everything else is final at once. Patience is time, and begins with the first failure, so that whatever
-fails is asked for once more.
+CDN's 403, or the thing's own. What is no S3's answer is trouble on the way where S3 has answered before. Everything else is final at once.
+Patience is time, and begins with the first failure, so that whatever fails is asked for once more.
 """
 
 import threading
@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import tenacity
 
-from embedder.errors import TemporaryError
+from embedder.errors import NoS3Error, TemporaryError
 
 T = TypeVar("T")
 
@@ -47,17 +47,18 @@ class Patience:
         place: str,
         *,
         thing: str = "",
-        doubted: tuple[type[Exception], ...] = (),
+        damaged: tuple[type[Exception], ...] = (),
+        refused: tuple[type[Exception], ...] = (),
         stop: threading.Event | None = None,
         tried_again: Callable[[], None] = lambda: None,
     ) -> None:
-        """`doubted` are the errors of the `thing` alone, which gets one attempt where it was given up before.
+        """`damaged` and `refused` are the errors of the `thing` alone, which gets one attempt where it was given up before.
 
-        Where they say one thing, and then another, the trouble is on the way, not the thing's own. `stop`, once set, ends the waiting;
-        `tried_again` is called before each further attempt.
+        What is damaged in one way, and then in another, is so by trouble on the way; a refusal may be worded anew each time. `stop`, once
+        set, ends the waiting; `tried_again` is called before each further attempt.
         """
-        self._place, self._thing, self._doubted, self._stop = place, thing, doubted, stop or threading.Event()
-        self._tried_again = tried_again
+        self._place, self._thing, self._stop, self._tried_again = place, thing, stop or threading.Event(), tried_again
+        self._refused, self._doubted = refused, (*damaged, *refused)
 
     def __call__(self, attempt: Callable[[], T]) -> T:
         """What `attempt` returns, or raises in the end."""
@@ -67,7 +68,7 @@ class Patience:
         def left(state: tenacity.RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
             if not isinstance(error, TemporaryError):
-                doubts.add(str(error))
+                doubts.add("refused" if isinstance(error, self._refused) else str(error))
                 _answered.add(self._place)
             is_doubted = not isinstance(error, TemporaryError) and len(doubts) == 1
             if is_doubted:
@@ -88,8 +89,8 @@ class Patience:
             reraise=True,
         )
         try:
-            result = retrying(attempt)
-        except TemporaryError:
+            result: T = retrying(self._once, attempt)
+        except (NoS3Error, TemporaryError):
             raise
         except self._doubted as error:
             if len(doubts) > 1:
@@ -101,3 +102,11 @@ class Patience:
         _answered.add(self._place)
         _given_up.discard(self._thing)
         return result
+
+    def _once(self, attempt: Callable[[], T]) -> T:
+        try:
+            return attempt()
+        except NoS3Error as error:
+            if self._place in _answered:
+                raise TemporaryError(f"{error}; it was S3 before, so try again later") from error
+            raise

@@ -43,13 +43,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="package")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """Tiles of both years."""
-    folder = tmp_path_factory.mktemp("source")
     if not REAL.exists():
-        for year in (2020, 2021):
-            sample.write_sample(folder, year)
-        return folder
+        made: Path = request.getfixturevalue("sample_source")
+        sample.write_sample(made, 2021)
+        return made
+    folder = tmp_path_factory.mktemp("source")
     before, after = (folder / REAL_TILE.key(year) for year in (2020, 2021))
     for path in (before, after):
         path.parent.mkdir(parents=True)

@@ -11,9 +11,9 @@ from embedder import sample
 from embedder.errors import UsageError
 
 
-@pytest.fixture(scope="module")
-def tile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sample.write_sample(tmp_path_factory.mktemp("source"))
+@pytest.fixture
+def tile(sample_source: Path) -> Path:
+    return sample_source / sample.TILE.key(2020)
 
 
 def axes(x: int, y: int, size: int = 128) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

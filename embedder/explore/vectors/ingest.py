@@ -6,7 +6,7 @@ from functools import partial
 
 from embedder.console.progress import Progress
 from embedder.explore.vectors.catalogue import Published
-from embedder.explore.vectors.column_rows import read_column
+from embedder.explore.vectors.column_rows import ColumnRows, read_column
 from embedder.explore.vectors.database import Database, folder_of
 from embedder.explore.vectors.index import Index, cache_errors_at
 
@@ -26,8 +26,7 @@ def open_database(published: Published, progress: Progress) -> Database:
         if waited:
             progress.say("another process was adding columns to the same cache")
         if not _is_current(database, published):
-            with cache_errors_at(database.folder):
-                _bring_up(database, published, progress)
+            _bring_up(database, published, progress)
     database.reload()
     return database
 
@@ -39,6 +38,36 @@ def _is_current(database: Database, published: Published) -> bool:
 
 
 def _bring_up(database: Database, published: Published, progress: Progress) -> None:
+    with cache_errors_at(database.folder):
+        index = _without_the_rest(database, published)
+    missing = [
+        column
+        for column, file in published.columns.items()
+        if column not in database.record.columns or database.record.columns[column].identity != file.identity
+    ]
+    with progress.task(f"load {published.year}", columns=len(missing)):
+        for columns in _groups(missing, TOGETHER):
+            with ThreadPoolExecutor(THREADS, thread_name_prefix="load") as pool:
+                contents = list(pool.map(partial(read_column, published), columns))
+            with cache_errors_at(database.folder):
+                _add(database, index, {column: published.columns[column].identity for column in columns}, contents)
+            for _ in columns:
+                progress.column_done()
+    with cache_errors_at(database.folder):
+        database.reload()
+        needs_training = index.needs_training()
+    if needs_training:
+        progress.say(f"making the search index of {published.year}, once: a minute or so for a continent on two cores")
+    with cache_errors_at(database.folder):
+        if needs_training:
+            index.train()
+        else:
+            index.merge()
+        (database.folder / DONE).touch()
+
+
+def _without_the_rest(database: Database, published: Published) -> Index:
+    """The database's index, both without what is not published, or was not written to its end."""
     record = database.record
     gone = record.columns.keys() - published.columns.keys()
     if record.digest != published.digest or gone or database.rows > 2 * max(database.count, 1):
@@ -50,33 +79,13 @@ def _bring_up(database: Database, published: Published, progress: Progress) -> N
     if index.rows < database.rows:  # somebody removed the table
         database.clear()
         index = Index(database.folder, database.recipe.width)
-    missing = [
-        column
-        for column, file in published.columns.items()
-        if column not in database.record.columns or database.record.columns[column].identity != file.identity
-    ]
-    with progress.task(f"load {published.year}", columns=len(missing)):
-        for columns in _groups(missing, TOGETHER):
-            _add(database, index, published, columns)
-            for _ in columns:
-                progress.column_done()
-    database.reload()
-    if index.needs_training():
-        progress.say(f"making the search index of {published.year}, once: a minute or so for a continent on two cores")
-        index.train()
-    else:
-        index.merge()
-    (database.folder / DONE).touch()
+    return index
 
 
-def _add(database: Database, index: Index, published: Published, columns: list[int]) -> None:
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="load") as pool:
-        contents = list(pool.map(partial(read_column, published), columns))
-    start = database.rows
+def _add(database: Database, index: Index, identities: dict[int, str], contents: list[ColumnRows]) -> None:
     # LanceDB first: rows that it has and the record does not know are cut off at the next start.
-    index.add(start, [content.chips for content in contents], [content.vectors for content in contents])
-    identities = [published.columns[column].identity for column in columns]
-    database.append({column: (identity, content) for column, identity, content in zip(columns, identities, contents, strict=True)})
+    index.add(database.rows, [content.chips for content in contents], [content.vectors for content in contents])
+    database.append({column: (identity, content) for (column, identity), content in zip(identities.items(), contents, strict=True)})
 
 
 def _groups(columns: list[int], size: int) -> Iterator[list[int]]:

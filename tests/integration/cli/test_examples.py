@@ -22,12 +22,13 @@ IN_ORDER = ("plan", "embed", "finalize", "status", "preflight", "weights", "sear
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, sample_source: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where a newcomer stands: a checkout with the demo's sample."""
+    (tmp_path / "build/demo").mkdir(parents=True)
+    (tmp_path / "build/demo/source").symlink_to(sample_source)
     (tmp_path / "workflows").symlink_to(ROOT / "workflows")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    run("python -m embedder.sample build/demo/source")
     return tmp_path
 
 

@@ -25,6 +25,7 @@ from embedder.output.column_file import CheckedColumn
 from embedder.output.manifest import Manifest, find_manifest
 from embedder.output.run import Run, RunPlace
 from embedder.recipes import RECIPES
+from embedder.source.strip import new_pixels
 from embedder.steps.embed import embed
 from embedder.steps.finalize import finalize, unexpected_files
 from embedder.steps.inspect import inspect_columns
@@ -106,6 +107,9 @@ class Means:
 
     batch_size, device, precision, busy_s = 4, "cpu", "fp32", 0.0
     times = count()
+
+    def new_batch(self) -> NDArray[np.uint16]:
+        return new_pixels((self.batch_size,), RECIPE.chip_pixels)
 
     def encode(self, batches: Iterator[Batch]) -> Iterator[NDArray[np.float32]]:
         for pixels, _ in batches:

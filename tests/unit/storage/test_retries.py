@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from embedder.errors import ConfigurationError, NotFoundError, TemporaryError
+from embedder.errors import ConfigurationError, NoS3Error, NotFoundError, TemporaryError
 from embedder.storage import retries
 from embedder.storage.retries import Patience
 from tests.patience import skip_waits
@@ -14,6 +14,10 @@ from tests.patience import skip_waits
 
 class DamagedError(Exception):
     """Doubted."""
+
+
+class RefusedError(Exception):
+    """Likewise."""
 
 
 @pytest.fixture
@@ -76,7 +80,7 @@ def test_a_long_attempt_is_made_once_more_when_it_fails(place: str, waits: list[
 
 
 def test_doubt_ends_after_twenty_seconds_and_the_thing_gets_one_attempt_from_then_on(place: str, waits: list[float]) -> None:
-    patience = Patience(place, thing=f"{place}/tile", doubted=(DamagedError,))
+    patience = Patience(place, thing=f"{place}/tile", damaged=(DamagedError,))
     with pytest.raises(DamagedError):
         patience(fails(then=DamagedError()))
     assert sum(waits) == pytest.approx(retries.DOUBT_S)
@@ -88,7 +92,7 @@ def test_doubt_ends_after_twenty_seconds_and_the_thing_gets_one_attempt_from_the
 
 
 def test_it_is_trouble_on_the_way_when_a_thing_is_damaged_in_another_way_each_time(place: str, waits: list[float]) -> None:
-    patience = Patience(place, thing=f"{place}/weights", doubted=(DamagedError,))
+    patience = Patience(place, thing=f"{place}/weights", damaged=(DamagedError,))
     assert patience(fails(*(DamagedError(f"SHA-256 {number}") for number in range(30)))) == "done"
     assert sum(waits) > 2 * retries.DOUBT_S
     waits.clear()
@@ -102,10 +106,33 @@ def test_it_is_trouble_on_the_way_when_a_thing_is_damaged_in_another_way_each_ti
     assert sum(waits) >= retries.REACHED_S
 
 
+def test_a_refusal_is_the_things_own_when_it_is_worded_anew_each_time(place: str, waits: list[float]) -> None:
+    references = iter(range(10_000))
+
+    def refused() -> None:
+        raise RefusedError(f"blocked, your reference is {next(references)}")
+
+    with pytest.raises(RefusedError):
+        Patience(place, thing=f"{place}/tile", damaged=(DamagedError,), refused=(RefusedError,))(refused)
+    assert sum(waits) == pytest.approx(retries.DOUBT_S)
+
+
+def test_an_answer_that_is_no_s3s_is_final_at_first_and_trouble_on_the_way_after_one_of_s3(place: str, waits: list[float]) -> None:
+    for _ in range(2):
+        with pytest.raises(NoS3Error):
+            Patience(place)(fails(NoS3Error("no S3")))
+    assert not waits
+    assert Patience(place)(fails()) == "done"
+    assert Patience(place)(fails(NoS3Error("no S3"))) == "done"
+    with pytest.raises(TemporaryError, match=r"^no S3; it was S3 before, so try again later$"):
+        Patience(place)(fails(then=NoS3Error("no S3")))
+    assert sum(waits) >= retries.REACHED_S
+
+
 def test_doubt_has_its_own_time_when_it_comes_after_other_trouble(place: str, waits: list[float]) -> None:
     Patience(place)(fails())
     trouble = fails(*[TemporaryError()] * 25, DamagedError())
-    assert Patience(place, thing=place, doubted=(DamagedError,))(trouble) == "done"
+    assert Patience(place, thing=place, damaged=(DamagedError,))(trouble) == "done"
     assert sum(waits) > retries.DOUBT_S
 
 

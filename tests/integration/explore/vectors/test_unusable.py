@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from embedder.console.progress import Progress
 from embedder.errors import ConfigurationError
 from embedder.explore.search import Searcher
 from embedder.explore.vectors.database import Database
@@ -37,3 +38,12 @@ def test_refused_when_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.Monke
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "full"))
         with pytest.raises(ConfigurationError, match=UNUSABLE):
             opened(output)
+
+
+def test_a_terminal_that_is_gone_is_not_the_caches_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(_progress: Progress) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(Progress, "column_done", gone)
+    with pytest.raises(BrokenPipeError):
+        opened(write_output(tmp_path / "out", some(range(2))))
