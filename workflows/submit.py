@@ -28,6 +28,7 @@ from click.core import ParameterSource
 
 from embedder.cli.options import (
     MOST_TOGETHER,
+    Amount,
     columns_option,
     debug_option,
     device_option,
@@ -77,20 +78,20 @@ PLAN_OPTIONS = ("year", "recipe", "columns", "source", "weights", "weights_sha25
 @click.option("--dry-run", is_flag=True, help="Print the Workflow and an estimate, or with --local what would be done, and do nothing.")
 @click.option(
     "--chips-per-second",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Amount(above_zero=True),
     multiple=True,
     help="That a pod embeds, for the dry run's estimate; several may be given. benchmarks/gpu.py measures them.",
 )
 @click.option(
     "--cpus",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Amount(above_zero=True),
     default=3.0,
     show_default=True,
     help="Of a pod, which decode what it reads, for the dry run's estimate.",
 )
 @click.option(
     "--price",
-    type=click.FloatRange(min=0),
+    type=Amount(),
     help="Money for an hour of a node that runs one pod: the dry run's estimate then has a cost.",
 )
 @click.version_option(__version__, prog_name="submit.py")

@@ -16,8 +16,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 MOST_TOGETHER = 64
 """Adjacent columns that one process reads as a strip: some 1.5 GB of pixels at a time."""
 
-MOST_MONEY = 1e12
-"""An hour's price that is no slip of the hand, in whatever currency."""
+MOST = 1e12
+"""A price or rate that is no slip of the hand."""
 
 
 class Columns(click.ParamType[list[int]]):
@@ -47,10 +47,13 @@ class Device(click.ParamType[str]):
         return value
 
 
-class Money(click.ParamType[float]):
-    """An amount of some currency, which nobody names."""
+class Amount(click.ParamType[float]):
+    """A number that can be meant, not below zero."""
 
     name = "number"
+
+    def __init__(self, *, above_zero: bool = False) -> None:
+        self.above_zero = above_zero
 
     def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number."""
@@ -58,8 +61,9 @@ class Money(click.ParamType[float]):
             amount = float(value)
         except ValueError:
             amount = math.nan
-        if not 0 <= amount <= MOST_MONEY:
-            self.fail(f"{value!r} is not a price: give a number such as 0.75", param, ctx)
+        if not 0 <= amount <= MOST or (self.above_zero and not amount):
+            least = "above 0" if self.above_zero else "from 0 on"
+            self.fail(f"{value!r} is no number {least}: give one such as 0.75", param, ctx)
         return amount
 
 

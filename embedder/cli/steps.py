@@ -11,8 +11,8 @@ import click
 from embedder import __version__
 from embedder.cli.options import (
     MOST_TOGETHER,
+    Amount,
     Columns,
-    Money,
     columns_option,
     data_options,
     debug_option,
@@ -153,7 +153,7 @@ def finalize_command(output: str, columns: list[int] | None, **options: Any) -> 
 @output_option
 @columns_option(None, "Columns to look at.  [default: all that were planned]")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What to print.")
-@option("--price", type=Money(), help="Money for an hour of a node that runs one pod: say what the columns' hours cost. It is not stored.")
+@option("--price", type=Amount(), help="Money for an hour of a node that runs one pod: say what the columns' hours cost. It is not stored.")
 @plan_options
 @debug_option
 def status_command(output: str, columns: list[int] | None, form: str, price: float | None, **options: Any) -> None:  # noqa: ANN401

@@ -71,7 +71,7 @@ def test_status_turns_hours_into_money_when_it_is_told_a_price(output: str) -> N
 def test_a_price_that_is_none_is_wrong_usage(output: str, price: str) -> None:
     found = call(output, "status", "--price", price)
     assert found.exit_code == 2
-    assert "is not a price" in found.stderr
+    assert "is no number from 0 on: give one such as 0.75" in found.stderr
 
 
 def test_finalize_ends_with_the_cost_and_the_manifest_has_it(output: str) -> None:

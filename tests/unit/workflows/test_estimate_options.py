@@ -11,8 +11,11 @@ from workflows.submit import submit
     [
         (("--local", "--cpus", "4"), "--cpus is for a cluster: leave it out, or --local"),
         (("--local", "--price", "0.5"), "--price is for a cluster: leave it out, or --local"),
-        (("--cpus", "0"), "0.0 is not in the range x>0"),
-        (("--price", "-1"), "-1.0 is not in the range x>=0"),
+        (("--cpus", "0"), "'0' is no number above 0"),
+        (("--cpus", "nan"), "'nan' is no number above 0"),
+        (("--chips-per-second", "inf"), "'inf' is no number above 0"),
+        (("--price", "-1"), "'-1' is no number from 0 on"),
+        (("--price", "nan"), "'nan' is no number from 0 on"),
     ],
     ids=str,
 )
