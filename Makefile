@@ -23,7 +23,7 @@ demo: $(READY) ## embed a small made-up sample on this machine, and say what was
 	@echo "Open the picture to see what was embedded; read a file with geopandas.read_parquet, or look at it in QGIS."
 
 test: $(READY) ## all tests that this machine can run; ARGS="-k grid" for some of them
-	@$(PYTHON) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(PYTHON) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 e2e: $(READY) ## those of a cluster alone, one after the other
 	@$(PYTHON) -m pytest tests/e2e $(ARGS)
