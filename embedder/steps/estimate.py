@@ -12,8 +12,8 @@ from embedder.steps.embed import adjacent
 
 POD_START_SECONDS = 40
 """From a pod's creation to its first chip, on a node that is there and has the image: assumed, not measured on one with a card."""
-DECODED_MB_S = 258
-"""10^6 bytes of pixels that a CPU decodes in a second, whole blocks: docs/performance.md, "Read"."""
+READ_MB_S = 310
+"""10^6 bytes of pixels, whole blocks, that a step reads in a CPU second, batches and files included: docs/performance.md, "Feeding a device"."""
 COMPARED = (1, 4, 8, 16)
 """Columns a pod."""
 GUESS = "a guess from file sizes, as if a tile's blocks were equally large"
@@ -78,7 +78,7 @@ class Estimate:
 
         A pod takes its start, and then the longer of reading and computing, which go on at the same time.
         """
-        reading = [pod.pixel_bytes / (DECODED_MB_S * 1e6 * cpus) for pod in self.pods]
+        reading = [pod.pixel_bytes / (READ_MB_S * 1e6 * cpus) for pod in self.pods]
         computing = [pod.chips / chips_per_second if chips_per_second else 0 for pod in self.pods]
         start = len(self.pods) * POD_START_SECONDS
         return PodHours(

@@ -10,7 +10,7 @@ import yaml
 from embedder.grid import COLUMN_COUNT, TILES_HIGH, TILES_WIDE, Tile
 from embedder.recipes import RECIPES
 from embedder.source.inventory import Inventory, TileFile
-from embedder.steps.estimate import COMPARED, DECODED_MB_S, POD_START_SECONDS, Estimate, Pod, comparison, estimate
+from embedder.steps.estimate import COMPARED, READ_MB_S, POD_START_SECONDS, Estimate, Pod, comparison, estimate
 from workflows.submit import submit
 
 ROOT = Path(__file__).parents[3]
@@ -50,7 +50,7 @@ def test_nothing_is_read_of_a_tile_in_which_no_chip_of_the_strip_lies() -> None:
 
 def test_a_pod_takes_its_start_and_then_the_longer_of_reading_and_computing() -> None:
     two = of(tiles("N49W125"), [0, 1])
-    reading, computing = (2 * 12 * BLOCK / (DECODED_MB_S * 1e6 * 4), 46 / 20)  # seconds of both pods
+    reading, computing = (2 * 12 * BLOCK / (READ_MB_S * 1e6 * 4), 46 / 20)  # seconds of both pods
     start = 2 * POD_START_SECONDS
     slow = two.hours(4, 20)
     assert (slow.start, slow.read, slow.compute) == pytest.approx((start / 3600, reading / 3600, computing / 3600))
@@ -63,7 +63,7 @@ def test_a_pod_takes_its_start_and_then_the_longer_of_reading_and_computing() ->
 
 
 def test_each_pod_is_as_slow_as_its_own_slower_half() -> None:
-    pods = (Pod(chips=100, source_bytes=0, pixel_bytes=0), Pod(chips=0, source_bytes=0, pixel_bytes=DECODED_MB_S * 10**6 * 100))
+    pods = (Pod(chips=100, source_bytes=0, pixel_bytes=0), Pod(chips=0, source_bytes=0, pixel_bytes=READ_MB_S * 10**6 * 100))
     took = Estimate(columns=2, columns_with_tiles=2, pods=pods).hours(1, 1)
     assert took.total == pytest.approx((2 * POD_START_SECONDS + 100 + 100) / 3600)
 
@@ -136,4 +136,4 @@ def test_the_guides_table_is_what_the_dry_run_prints(year: dict[int, Estimate]) 
     totals = {most: f"{compared[most].hours(3, 500).total:.1f}" for most in (1, 16)}
     assert f"at 500 chips/s one column a pod takes {totals[1]} hours and sixteen {totals[16]}." in guide
     assert f"{POD_START_SECONDS} s a pod" in guide
-    assert f"decoded at {DECODED_MB_S} MB a CPU second" in guide
+    assert f"read at {READ_MB_S} MB a CPU second" in guide
