@@ -13,7 +13,7 @@ from embedder.steps.embed import adjacent
 POD_START_SECONDS = 40
 """From a pod's creation to its first chip, on a node that is there and has the image: assumed, not measured on one with a card."""
 READ_MB_S = 310
-"""10^6 bytes of pixels, whole blocks, that a step reads in a CPU second, batches and files included: docs/performance.md, "Feeding a device"."""
+"""10^6 bytes of pixels, whole blocks, that a step reads in a CPU second, batches and files too: docs/performance.md, "Feeding a device"."""
 COMPARED = (1, 4, 8, 16)
 """Columns a pod."""
 GUESS = "a guess from file sizes, as if a tile's blocks were equally large"

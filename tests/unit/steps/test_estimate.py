@@ -10,7 +10,7 @@ import yaml
 from embedder.grid import COLUMN_COUNT, TILES_HIGH, TILES_WIDE, Tile
 from embedder.recipes import RECIPES
 from embedder.source.inventory import Inventory, TileFile
-from embedder.steps.estimate import COMPARED, READ_MB_S, POD_START_SECONDS, Estimate, Pod, comparison, estimate
+from embedder.steps.estimate import COMPARED, POD_START_SECONDS, READ_MB_S, Estimate, Pod, comparison, estimate
 from workflows.submit import submit
 
 ROOT = Path(__file__).parents[3]
