@@ -15,7 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from embedder.errors import ConfigurationError
-from embedder.explore.vectors.column_rows import Chips, Vectors
+from embedder.explore.vectors.column_rows import Vectors
+from embedder.output.chip_ids import Chips
 
 if TYPE_CHECKING:
     from lancedb.table import Table

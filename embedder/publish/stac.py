@@ -1,0 +1,256 @@
+"""STAC 1.1 with the extension `emb` of geoembeddings.org: a collection, and an item for each file and year. Pure: records come in.
+
+Facts: stac-extensions/embeddings v0.0.1; what is not in a core schema or an extension begins with `embedder:`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from embedder.grid import TILE_PIXELS
+from embedder.output.receipt import Receipt, total
+from embedder.publish.record import Part, Record
+from embedder.recipes import BANDS, Recipe
+
+VERSION = "1.1.0"
+EMB = "https://stac-extensions.github.io/embeddings/v0.0.1/schema.json"
+FILE = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
+PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
+METRES_OF_A_DEGREE = 111_195
+"""Of latitude, on a sphere of 6371 km."""
+COMPOSITES = "https://esa-worldcover.org/en/data-access"
+MODEL = "https://huggingface.co/made-with-clay/Clay"
+LICENCE_LINK = "https://creativecommons.org/licenses/by/4.0/"
+LICENCE = "CC-BY-4.0"
+MEDIA = {
+    "geoparquet": "application/vnd.apache.parquet",
+    "int8": "application/vnd.apache.parquet",
+    "zarr": "application/vnd.zarr; version=3",
+}
+DATA_TYPE = {"geoparquet": "float32", "int8": "int8", "zarr": "float32"}
+Json = dict[str, Any]
+
+
+def collection_id(recipe: Recipe) -> str:
+    """Of the whole data set."""
+    return f"worldcover-embeddings-{recipe.name}"
+
+
+def item_name(record: Record, part: Part) -> str:
+    """Of the item of a file, which is also its id."""
+    return part.file.partition("/")[0].rpartition(".")[0] + (f"_{record.form}" if record.form != "geoparquet" else "")
+
+
+def item(record: Record, part: Part, recipe: Recipe) -> Json:
+    """The item of a file, or of a store of several, which lies beside it."""
+    name = item_name(record, part)
+    up = "../../"
+    west, south, east, north = part.facts["bounds"]
+    asset = {
+        "href": f"./{part.file}",
+        "type": MEDIA[record.form],
+        "roles": ["data", "embeddings"],
+        "data_type": DATA_TYPE[record.form],
+        "file:size": part.bytes,
+        **({} if record.form == "zarr" else {"file:checksum": f"1220{part.sha256}"}),  # a multihash: sha2-256 of 32 bytes
+    }
+    return {
+        "type": "Feature",
+        "stac_version": VERSION,
+        "stac_extensions": [EMB, FILE, PROCESSING],
+        "id": name,
+        "collection": collection_id(recipe),
+        "bbox": [west, south, east, north],
+        "geometry": {"type": "Polygon", "coordinates": [[[east, south], [east, north], [west, north], [west, south], [east, south]]]},
+        "properties": properties(record, recipe, columns=part.columns, rows=part.rows, facts=part.facts),
+        "links": [
+            {"rel": "root", "href": f"{up}collection.json", "type": "application/json"},
+            {"rel": "parent", "href": f"{up}collection.json", "type": "application/json"},
+            {"rel": "collection", "href": f"{up}collection.json", "type": "application/json"},
+            *_origins(record, recipe, up),
+        ],
+        "assets": {"embeddings": asset},
+    }
+
+
+def properties(record: Record, recipe: Recipe, *, columns: str, rows: int, facts: Json) -> Json:
+    """An item's, of the file that these facts are of."""
+    said: Json = {
+        "datetime": None,
+        "start_datetime": f"{record.year}-01-01T00:00:00Z",
+        "end_datetime": f"{record.year}-12-31T23:59:59Z",
+        "processing:software": {"worldcover-embeddings": record.package_version},
+        "processing:version": record.package_version,
+        "emb:preprocessing": {
+            "format": "json",
+            "expression": {"bands": list(BANDS), "mean": list(recipe.mean), "std": list(recipe.std), "chip_pixels": recipe.chip_pixels},
+        },
+        "emb:spatial_coverage": "all columns of the grid" if record.complete else "some columns of the grid",
+        "embedder:recipe": record.recipe,
+        "embedder:config_digest": record.config_digest,
+        "embedder:weights_sha256": record.weights_sha256,
+        "embedder:columns": columns,
+        "embedder:rows": rows,
+        "embedder:source_tiles": facts["tiles"],
+    }
+    if facts.get("inferred"):
+        said["processing:datetime"] = facts["inferred"]
+    if receipt := facts.get("receipt"):
+        said["embedder:receipt"] = receipt
+        if energy := _energy([Receipt.from_record(each) for each in receipt]):
+            said["emb:energy"] = energy
+    if record.warning:
+        said["embedder:warning"] = record.warning
+    if record.quantisation:
+        found = record.quantisation["recall"]
+        said["emb:quantization"] = {
+            "method": "linear, a scale and an offset for each dimension: number = code * scale + offset",
+            "original_dtype": "float32",
+            "quantized_dtype": "int8",
+            "scale": record.quantisation["scale"],
+            "offset": record.quantisation["offset"],
+        }
+        said["emb:uncertainty"] = {
+            "method": "recall@10 against float32, by cosine, all rows of the year compared",
+            "description": f"{found:.4f}, measured on {record.quantisation['queries']} chips of the data itself, drawn by lot",
+        }
+        said["embedder:recall_at_10"] = found
+    return said
+
+
+def footer(record: Record, recipe: Recipe, *, columns: str, rows: int, facts: Json) -> Json:
+    """What a file's own key `emb` says: the asset's metadata, its item's, and what the collection says of all."""
+    return {
+        "type": MEDIA[record.form],
+        "roles": ["data", "embeddings"],
+        **_of_all(recipe, DATA_TYPE[record.form]),
+        **properties(record, recipe, columns=columns, rows=rows, facts=facts),
+        "license": LICENCE,
+        "links": _origins(record, recipe, ""),
+    }
+
+
+def collection(records: Sequence[Record], recipe: Recipe, attribution: str) -> Json:
+    """The collection, which is the catalogue's root."""
+    boxes = [part.facts["bounds"] for record in records for part in record.parts]
+    years = sorted({record.year for record in records})
+    bounds = [min(box[0] for box in boxes), min(box[1] for box in boxes), max(box[2] for box in boxes), max(box[3] for box in boxes)]
+    form = next(record.form for record in records)
+    links = [
+        {"rel": "root", "href": "./collection.json", "type": "application/json"},
+        {"rel": "license", "href": LICENCE_LINK, "type": "text/html", "title": LICENCE},
+        {"rel": "about", "href": "./README.md", "type": "text/markdown", "title": "Data card"},
+        {"rel": "emb:source-data", "href": COMPOSITES, "type": "text/html", "title": "ESA WorldCover Sentinel-2 composites (RGBNIR)"},
+    ]
+    weights = dict.fromkeys((record.weights, record.weights_sha256) for record in records)
+    links += [_model(recipe, *each) for each in weights]
+    links += [
+        {"rel": "item", "href": f"./{record.folder}{item_name(record, part)}.json", "type": "application/geo+json"}
+        for record in records
+        for part in items_of(record)
+    ]
+    return {
+        "type": "Collection",
+        "stac_version": VERSION,
+        "stac_extensions": [EMB],
+        "id": collection_id(recipe),
+        "title": f"{recipe.model} embeddings of the ESA WorldCover Sentinel-2 composites",
+        "description": f"One embedding of {recipe.width} numbers for each square of {recipe.chip_pixels} pixels (1/{TILE_PIXELS} degree). "
+        + attribution,
+        "license": LICENCE,
+        "keywords": ["embeddings", "Clay", "Sentinel-2", "WorldCover"],
+        "providers": [
+            {"name": "ESA WorldCover", "roles": ["licensor", "producer"], "url": "https://esa-worldcover.org"},
+            {"name": "Clay", "roles": ["processor"], "url": MODEL, "description": "The model"},
+        ],
+        "extent": {
+            "spatial": {"bbox": [bounds]},
+            "temporal": {"interval": [[f"{years[0]}-01-01T00:00:00Z", f"{years[-1]}-12-31T23:59:59Z"]]},
+        },
+        **_of_all(recipe, DATA_TYPE[form]),
+        "summaries": {"embedder:form": [record.form for record in records], "embedder:year": years},
+        "item_assets": {"embeddings": {"type": MEDIA[form], "roles": ["data", "embeddings"], "title": "The embeddings"}},
+        "assets": {
+            "sums": {"href": "./SHA256SUMS", "type": "text/plain", "roles": ["metadata"]},
+            "attribution": {"href": "./ATTRIBUTION", "type": "text/plain", "roles": ["metadata"]},
+        },
+        "links": links,
+    }
+
+
+def items_of(record: Record) -> list[Part]:
+    """One for each file; of a store, which is one thing in many files, one alone."""
+    if record.form != "zarr" or not record.parts:
+        return list(record.parts)
+    return [store(record)]
+
+
+def store(record: Record) -> Part:
+    """A store as one part."""
+    parts = record.parts
+    boxes = [part.facts["bounds"] for part in parts]
+    facts = {
+        "bounds": [min(box[0] for box in boxes), min(box[1] for box in boxes), max(box[2] for box in boxes), max(box[3] for box in boxes)],
+        "tiles": {name: etag for part in parts for name, etag in part.facts["tiles"].items()},
+        "receipt": [
+            each.to_record() for each in total(Receipt.from_record(one) for part in parts for one in part.facts.get("receipt", ()))
+        ],
+        "inferred": max((part.facts.get("inferred") or "" for part in parts), default="") or None,
+    }
+    return Part(
+        file=parts[0].file.partition("/")[0],
+        source="",
+        columns=",".join(part.columns for part in parts if part.columns),
+        sha256="",
+        bytes=sum(part.bytes for part in parts),
+        rows=sum(part.rows for part in parts),
+        facts=facts,
+    )
+
+
+def _of_all(recipe: Recipe, data_type: str) -> Json:
+    return {
+        "emb:type": "chip",
+        "emb:dimensions": recipe.width,
+        "data_type": data_type,
+        "gsd": round(recipe.chip_pixels / TILE_PIXELS * METRES_OF_A_DEGREE),
+        "emb:chip_layout": {
+            "layout_type": "regular_grid",
+            "chip_size": [recipe.chip_pixels, recipe.chip_pixels],
+            "stride": [recipe.chip_pixels, recipe.chip_pixels],
+            "grid_id": f"worldcover-s2-{recipe.chip_pixels}",
+        },
+        "emb:temporal_resolution": "P1Y",
+        "emb:fit_for_use": ["similarity search", "change detection", "classification by few labels"],
+    }
+
+
+def _origins(record: Record, recipe: Recipe, up: str) -> list[Json]:
+    """Links to what a file was made of and by."""
+    return [
+        _model(recipe, record.weights, record.weights_sha256),
+        {"rel": "emb:source-data", "href": COMPOSITES, "type": "text/html", "title": "ESA WorldCover Sentinel-2 composites (RGBNIR)"},
+        {"rel": "describedby", "href": f"{up}{provenance(record.year, 'manifest')}", "type": "application/json", "title": "Manifest"},
+    ]
+
+
+def provenance(year: int, what: str) -> str:
+    """Where the run's own manifest or record is kept in the data set."""
+    return f"provenance/{year}/{what}.json"
+
+
+def _model(recipe: Recipe, weights: str, sha256: str) -> Json:
+    href = weights if weights.startswith(("http://", "https://")) else MODEL
+    return {"rel": "emb:model", "href": href, "title": recipe.model, "embedder:weights_sha256": sha256}
+
+
+def _energy(receipt: Sequence[Receipt]) -> Json | None:
+    """As `emb` says it, where one kind of device computed all that computed."""
+    computed = [each for each in receipt if each.device]
+    if len({each.device for each in computed}) != 1:
+        return None
+    device = computed[0].device or ""
+    energy: Json = {"device_type": "cpu" if device == "cpu" else "gpu", "name": device}
+    energy["inference_duration_s"] = round(sum(each.inference_duration_s for each in computed), 3)
+    if all(each.energy_kwh is not None for each in computed):
+        energy["energy_kwh"] = round(sum(each.energy_kwh or 0 for each in computed), 6)
+    return energy
