@@ -5,9 +5,9 @@
 A whole continent is --rows 796374: the made-up embeddings of benchmarks/explore.py, 2.5 GB in build/bench, and 6 GB for the data sets.
 
 Publishing runs in a process of its own, for its time and its memory. The boxes are read with DuckDB, each in a new process, from a server
-on this machine that counts requests and bytes, and is as slow as a distant one: of the run's own files, of the data set, and of the data set's files with other row groups,
-among them the 128 MB that geoembeddings.org names for irregular grids. DuckDB needs its extension httpfs: --duckdb names a Python that has
-it, such as that of an environment with duckdb and duckdb-extension-httpfs of one version.
+on this machine that counts requests and bytes, and is as slow as a distant one: of the run's own files, of the data set, and of its files
+with other row groups, among them the 128 MB that geoembeddings.org names for irregular grids. DuckDB needs its extension httpfs: --duckdb
+names a Python that has it, such as that of an environment with duckdb and duckdb-extension-httpfs of one version.
 """
 
 import argparse
@@ -52,6 +52,7 @@ if package:
     connection.execute(f"LOAD '{extension}'")
 else:
     connection.execute("LOAD httpfs")
+connection.execute("SET enable_progress_bar = false")
 urls, (west, south, east, north) = json.load(sys.stdin)
 where = f"bbox.xmax > {west} AND bbox.xmin < {east} AND bbox.ymax > {south} AND bbox.ymin < {north}"
 print(len(connection.execute(f"SELECT chip_id, embeddings FROM read_parquet({urls}) WHERE {where}").fetchall()))

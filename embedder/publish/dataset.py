@@ -6,34 +6,27 @@ the sums are made of the records alone, and come last.
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from importlib import import_module
 from typing import Any
-
-import pyarrow as pa
 
 from embedder.console.progress import Progress
 from embedder.errors import ConfigurationError, NotFoundError
-from embedder.grid import COLUMN_COUNT, VERSIONS, format_columns
+from embedder.grid import COLUMN_COUNT, VERSIONS
 from embedder.output.fields import parse_json
-from embedder.output.receipt import Receipt, total
 from embedder.publish import card, geoparquet, stac
-from embedder.publish.layout import bands
-from embedder.publish.quantise import Quantisation, recall, survey
-from embedder.publish.record import FORMAT, FORMS, Part, Record, find_record, put_record, record_key
+from embedder.publish.quantise import recall, survey
+from embedder.publish.record import FORMS, Part, Record, find_record, put_record, record_key
 from embedder.publish.source import Column, FinishedYear
 from embedder.publish.stac_check import fault
 from embedder.recipes import Recipe
 from embedder.storage import ANY, Storage
-from embedder.storage.scratch import scratch_folder
 
 LEAST_RECALL = 0.99
 """Of int8 against float32, below which it is not published unasked."""
 SUMS = "SHA256SUMS"
 COLLECTION = "collection.json"
-FOOTER_OF_ONE = ("column", "outcomes", "receipt", "tiles")
-"""What a column's footer says of itself alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,19 +66,33 @@ class DataSet:
         record = _begin(year, form)
         if form == "int8":
             record = replace(record, quantisation=self._quantisation(year, before, least_recall))
-        plans = _plans(year, record)
-        listed = {each.key: each.size for each in self.storage.list(record.folder)}
-        there = {part.file: part for part in (before.parts if before else ()) if listed.get(record.folder + part.file) == part.bytes}
-        kept = [there[plan.file] for plan in plans if plan.file in there and there[plan.file].source == plan.source]
-        record = replace(record, parts=tuple(kept))
-        missing = [plan for plan in plans if plan.file not in {part.file for part in kept}]
+        maker = import_module(f"embedder.publish.{'stores' if form == 'zarr' else 'files'}")  # only the one needs Zarr
+        plans = maker.plans(year, record)
+        there = self._there(before) if before else {}
+        kept = [plan.source for plan in plans if plan.source in there]
+        record = replace(record, parts=tuple(part for source in kept for part in there[source]))
+        missing = [plan for plan in plans if plan.source not in there]
         if kept:
-            self.progress.say(f"{len(kept)} of {len(plans)} files of {year.year} as {form} are there")
+            self.progress.say(f"{len(kept)} of {len(plans)} parts of {year.year} as {form} are there")
         with self.progress.task(f"publish {year.year} as {form}", columns=sum(len(plan.columns) for plan in missing)):
             for plan in missing:
-                record = record.with_part(self._put_file(year, record, plan))
+                made = []
+                for part, data in maker.make(year, record, plan, self._counted(year, plan.columns)):
+                    self.storage.put(record.folder + part.file, data, replaces=ANY)
+                    made.append(part)
+                record = record.with_parts(made)
                 put_record(self.storage, record)
         put_record(self.storage, record)
+
+    def _there(self, before: Record) -> dict[str, list[Part]]:
+        """By their source, the parts that the record names, of those whose objects are all there with their size."""
+        listed = {each.key: each.size for each in self.storage.list(before.folder)}
+        found: dict[str, list[Part]] = {}
+        for part in before.parts:
+            found.setdefault(part.source, []).append(part)
+        return {
+            source: parts for source, parts in found.items() if all(listed.get(before.folder + part.file) == part.bytes for part in parts)
+        }
 
     def _quantisation(self, year: FinishedYear, before: Record | None, least_recall: float) -> dict[str, Any]:
         """Scale, offset and recall, as measured on all rows, or found in the record; ConfigurationError where it loses too much."""
@@ -105,35 +112,10 @@ class DataSet:
         self.progress.say(f"int8 of {year.year}: recall@10 {found['recall']:.4f} against float32, over {found['queries']} chips")
         return found
 
-    def _counted(self, year: FinishedYear, columns: Sequence[int]) -> Any:  # noqa: ANN401 - an iterator of columns
+    def _counted(self, year: FinishedYear, columns: Sequence[int]) -> Iterator[Column]:
         for column in year.stream(columns):
             yield column
             self.progress.column_done()
-
-    def _put_file(self, year: FinishedYear, record: Record, plan: "_Plan") -> Part:
-        change = _in_codes(Quantisation.from_record(record.quantisation)) if record.quantisation else _as_it_is
-        tables, footers, inferred = [], [], [""]
-        for column in self._counted(year, plan.columns):
-            tables.append(change(column.table))
-            footers.append(column.footer)
-            inferred.append(_inferred(column))
-        facts: dict[str, Any] = {
-            "tiles": dict(sorted({name: etag for footer in footers for name, etag in footer.get("tiles", {}).items()}.items())),
-            "receipt": [each.to_record() for each in total(Receipt.from_record(said["receipt"]) for said in footers if "receipt" in said)],
-            "inferred": max(inferred) or None,
-        }
-        band = geoparquet.arrange(tables, year.recipe.chip_pixels)
-        tables.clear()
-        facts["bounds"] = list(band.bounds)
-        columns = format_columns(plan.columns)
-        emb = stac.footer(record, year.recipe, columns=columns, rows=band.table.num_rows, facts=facts)
-        with scratch_folder() as scratch:
-            scratch.mkdir(parents=True)
-            path = scratch / plan.file
-            geoparquet.write(path, band, _shared(footers) | {"columns": columns, "tiles": facts["tiles"]}, emb)
-            sha256, size = _sha256_of(path), path.stat().st_size
-            self.storage.put(record.folder + plan.file, path, replaces=ANY)
-        return Part(file=plan.file, source=plan.source, columns=columns, sha256=sha256, bytes=size, rows=band.table.num_rows, facts=facts)
 
     def _put_provenance(self, year: FinishedYear) -> None:
         """The run's own manifest and record, as they are."""
@@ -169,19 +151,9 @@ class DataSet:
         self.storage.put(SUMS, "".join(f"{sha256}  {key}\n" for key, sha256 in sorted(sums.items())).encode(), replaces=ANY)
         left = [each.key for each in self.storage.list() if each.key not in sums and each.key != SUMS]
         if left:
-            self.progress.say(
-                f"NOTE: {len(left)} files there are no part of the data set, such as {left[0]}: remove them if nobody reads them"
-            )
+            advice = "remove them if nobody reads them"
+            self.progress.say(f"NOTE: {len(left)} files there are no part of the data set, such as {left[0]}: {advice}")
         return records
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Plan:
-    """A file that is to be there."""
-
-    file: str
-    columns: tuple[int, ...]
-    source: str
 
 
 def _begin(year: FinishedYear, form: str) -> Record:
@@ -201,51 +173,8 @@ def _begin(year: FinishedYear, form: str) -> Record:
     )
 
 
-def _plans(year: FinishedYear, record: Record) -> list[_Plan]:
-    bytes_each = 1 if record.quantisation else 4
-    shared = bands(year.rows, chip_pixels=year.recipe.chip_pixels, row_bytes=year.recipe.width * bytes_each)
-    coding = json.dumps(record.quantisation, sort_keys=True)
-    return [
-        _Plan(
-            file=f"{year.recipe.name}_{year.year}_c{columns[0]:04d}-c{columns[-1]:04d}.parquet",
-            columns=columns,
-            source=hashlib.sha256(f"{FORMAT} {record.form} {coding} {year.digest(columns)}".encode()).hexdigest(),
-        )
-        for columns in shared
-    ]
-
-
-def _as_it_is(table: pa.Table) -> pa.Table:
-    return table
-
-
-def _in_codes(quantisation: Quantisation) -> Callable[[pa.Table], pa.Table]:
-    return lambda table: geoparquet.with_codes(table, quantisation.encode(geoparquet.vectors_of(table)))
-
-
-def _shared(footers: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What all columns say alike."""
-    first = footers[0].items()
-    return {name: value for name, value in first if name not in FOOTER_OF_ONE and all(footer.get(name) == value for footer in footers)}
-
-
-def _inferred(column: Column) -> str:
-    """When, where its file says it."""
-    try:
-        emb = parse_json((column.table.schema.metadata or {}).get(b"emb", b"{}"))
-        said = emb.get("processing:datetime") or emb.get("properties", {}).get("processing:datetime")
-    except (ValueError, AttributeError):
-        return ""
-    return said if isinstance(said, str) else ""
-
-
 def _stac(thing: dict[str, Any]) -> bytes:
     """Its JSON; an item that is not valid is a fault of this package."""
     if wrong := fault(thing):
         raise ValueError(f"{thing.get('id')}: {wrong}")
     return json.dumps(thing, indent=1).encode() + b"\n"
-
-
-def _sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

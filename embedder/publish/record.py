@@ -4,6 +4,7 @@ It is replaced after each file, so that it never names what is not there. STAC, 
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
@@ -75,10 +76,10 @@ class Record:
         """Where its files are."""
         return f"{self.form}/{self.year}/"
 
-    def with_part(self, part: Part) -> "Record":
-        """With this file, in place of one of the same name."""
-        others = [each for each in self.parts if each.file != part.file]
-        return replace(self, parts=tuple(sorted([*others, part], key=lambda each: each.file)))
+    def with_parts(self, parts: Iterable[Part]) -> "Record":
+        """With these files, in place of those of the same names."""
+        named = {part.file: part for part in (*self.parts, *parts)}
+        return replace(self, parts=tuple(named[file] for file in sorted(named)))
 
     def to_json(self) -> bytes:
         """The file."""

@@ -122,7 +122,7 @@ def footer(record: Record, recipe: Recipe, *, columns: str, rows: int, facts: Js
     return {
         "type": MEDIA[record.form],
         "roles": ["data", "embeddings"],
-        **_of_all(recipe, DATA_TYPE[record.form]),
+        **of_all(recipe, DATA_TYPE[record.form]),
         **properties(record, recipe, columns=columns, rows=rows, facts=facts),
         "license": LICENCE,
         "links": _origins(record, recipe, ""),
@@ -131,7 +131,7 @@ def footer(record: Record, recipe: Recipe, *, columns: str, rows: int, facts: Js
 
 def collection(records: Sequence[Record], recipe: Recipe, attribution: str) -> Json:
     """The collection, which is the catalogue's root."""
-    boxes = [part.facts["bounds"] for record in records for part in record.parts]
+    boxes = [part.facts["bounds"] for record in records for part in items_of(record)]
     years = sorted({record.year for record in records})
     bounds = [min(box[0] for box in boxes), min(box[1] for box in boxes), max(box[2] for box in boxes), max(box[3] for box in boxes)]
     form = next(record.form for record in records)
@@ -166,7 +166,7 @@ def collection(records: Sequence[Record], recipe: Recipe, attribution: str) -> J
             "spatial": {"bbox": [bounds]},
             "temporal": {"interval": [[f"{years[0]}-01-01T00:00:00Z", f"{years[-1]}-12-31T23:59:59Z"]]},
         },
-        **_of_all(recipe, DATA_TYPE[form]),
+        **of_all(recipe, DATA_TYPE[form]),
         "summaries": {"embedder:form": [record.form for record in records], "embedder:year": years},
         "item_assets": {"embeddings": {"type": MEDIA[form], "roles": ["data", "embeddings"], "title": "The embeddings"}},
         "assets": {
@@ -186,7 +186,7 @@ def items_of(record: Record) -> list[Part]:
 
 def store(record: Record) -> Part:
     """A store as one part."""
-    parts = record.parts
+    parts = [part for part in record.parts if part.facts]
     boxes = [part.facts["bounds"] for part in parts]
     facts = {
         "bounds": [min(box[0] for box in boxes), min(box[1] for box in boxes), max(box[2] for box in boxes), max(box[3] for box in boxes)],
@@ -201,13 +201,14 @@ def store(record: Record) -> Part:
         source="",
         columns=",".join(part.columns for part in parts if part.columns),
         sha256="",
-        bytes=sum(part.bytes for part in parts),
+        bytes=sum(part.bytes for part in record.parts),
         rows=sum(part.rows for part in parts),
         facts=facts,
     )
 
 
-def _of_all(recipe: Recipe, data_type: str) -> Json:
+def of_all(recipe: Recipe, data_type: str) -> Json:
+    """What is the same of every embedding."""
     return {
         "emb:type": "chip",
         "emb:dimensions": recipe.width,

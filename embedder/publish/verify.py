@@ -86,10 +86,35 @@ class _Checker:
             record, part = self.parts[key]
             if part.sha256 != self.sums[key] or part.bytes != path.stat().st_size:
                 raise _WrongError("its record says another SHA-256 or size")
-            if path.suffix == ".parquet":
+            if record.form == "zarr":
+                self._check_zarr(path, record, part)
+            else:
                 _check_parquet(path, record, part)
         elif key == COLLECTION:
             self._check_collection(_json(path))
+
+    def _check_zarr(self, path: Path, record: Record, part: Part) -> None:
+        """A strip of embeddings with its outcomes, or, once, what makes a store of the strips."""
+        from embedder.publish import zarr_store  # noqa: PLC0415 - other forms need no Zarr
+
+        recipe = _recipe(record)
+        store, _, name = part.file.partition("/")
+        if name == "zarr.json":
+            below = {file.removeprefix(f"{store}/"): key for key, file in ((key, part.file) for key, (_, part) in self.parts.items())}
+            small = {name: self.storage.get(key).data for name, key in below.items() if not zarr_store.is_of_a_strip(name)}
+            if wrong := zarr_store.store_fault(small, recipe, record.year):
+                raise _WrongError(wrong)
+        elif name.startswith(f"{zarr_store.EMBEDDINGS}/c/"):
+            strip = int(name.rpartition("/")[2])
+            embeddings, outcome = zarr_store.keys_of(strip)
+            objects = {embeddings: path.read_bytes(), outcome: self.storage.get(f"{record.folder}{store}/{outcome}").data}
+            try:
+                vectors, outcomes = zarr_store.read_strip(objects, strip, recipe)
+            except (ValueError, RuntimeError, KeyError) as error:
+                raise _WrongError(f"unreadable: {' '.join(str(error).split())[:200]}") from error
+            wrong = zarr_store.strip_fault(vectors, outcomes, part.rows)
+            if wrong:
+                raise _WrongError(wrong)
 
     def check_whole(self) -> None:
         """What no file shows by itself: each year's count, and that each file has its item."""

@@ -22,7 +22,7 @@ PROCESSING = {
     "$schema": "http://json-schema.org/draft-07/schema#",
     "definitions": {
         "fields": {"properties": {"processing:expression": {"type": "object", "required": ["format", "expression"]}}},
-    }
+    },
 }
 """Of what `emb` refers to on another host, what it needs of it."""
 
