@@ -77,6 +77,10 @@ class NotFoundError(ConfigurationError):
     """No object at this key."""
 
 
+class NoListingError(ConfigurationError):
+    """What can be read there can't be listed."""
+
+
 class NoS3Error(ConfigurationError):
     """What answers at an S3 endpoint's address is something else."""
 

@@ -22,7 +22,7 @@ RECIPES = ("clay-v0.1", "clay-v0.1-published", "clay-v1.5", "v002")
 def _shared(command: Any) -> Any:  # noqa: ANN401 - click's own
     for decorate in (
         option("--recipe", type=click.Choice(RECIPES), default=RECIPES[0], show_default=True, help="Which; v002 are Clay's own."),
-        option("--output", required=True, help="Where the embeddings are: s3://bucket/prefix or a folder."),
+        option("--output", required=True, help="Where the embeddings are: s3://bucket/prefix, https://host/path or a folder."),
     ):
         command = decorate(command)
     return command

@@ -10,7 +10,7 @@ from embedder.console.progress import Progress
 from embedder.errors import ConfigurationError
 from embedder.grid import VERSIONS
 from embedder.recipes import RECIPES
-from embedder.storage import open_storage
+from embedder.storage import open_readable, open_storage
 
 FORMS = ("geoparquet", "int8", "zarr")
 
@@ -32,7 +32,7 @@ class Years(click.ParamType[list[int]]):
 
 
 @click.command("publish", epilog=example("embedder publish --output build/steps --to build/dataset --form geoparquet --form int8"))
-@option("--output", required=True, help="Where the finished runs are: s3://bucket/prefix or a folder.")
+@option("--output", required=True, help="Where the finished runs are: s3://bucket/prefix, https://host/path or a folder.")
 @recipe_option
 @option("--to", envvar="PUBLISH_TO", required=True, help="Where the data set goes: s3://bucket/prefix or a folder.")
 @option("--years", type=Years(), help="Years to publish, such as 2020,2021.  [default: all that are finished]")
@@ -47,7 +47,7 @@ def publish_command(output: str, *, recipe: str, to: str, years: list[int] | Non
     from embedder.publish.source import finished_years  # noqa: PLC0415
 
     progress, target = Progress(), open_storage(to)
-    finished = finished_years(open_storage(output), RECIPES[recipe], years or ())
+    finished = finished_years(open_readable(output), RECIPES[recipe], years or ())
     dataset = DataSet(storage=target, recipe=RECIPES[recipe], progress=progress)
     records = dataset.publish(finished, list(dict.fromkeys(forms)), least_recall=least_recall)
     lines = [f"published {RECIPES[recipe].name} at {target.url}"]
@@ -67,8 +67,10 @@ def verify_command(place: str) -> None:
     """Check a copy of a data set at PLACE, wherever it is: sums, counts, finite values, grid, STAC."""
     from embedder.publish.verify import verify  # noqa: PLC0415
 
-    storage = open_storage(place)
-    found = verify(storage, Progress())
+    storage, progress = open_readable(place), Progress()
+    if storage.remark:
+        progress.say(f"NOTE: {storage.remark}")
+    found = verify(storage, progress)
     for wrong in found.faults:
         click.echo(format_result(f"wrong: {wrong}"))
     if found.faults:
