@@ -2,7 +2,7 @@
 
     python benchmarks/publish.py [--rows 100000] [--boxes 5] [--duckdb PYTHON]
 
-A whole continent is --rows 796374: the made-up embeddings of benchmarks/explore.py, 2.5 GB in build/bench, and 6 GB for the data sets.
+A whole continent is --rows 796374: the made-up embeddings of benchmarks/explore.py, 2.5 GB in build/bench, and 8 GB for the data sets.
 
 Publishing runs in a process of its own, for its time and its memory. The boxes are read with DuckDB, each in a new process, from a server
 on this machine that counts requests and bytes, and is as slow as a distant one: of the run's own files, of the data set, and of its files
@@ -122,7 +122,7 @@ def main() -> None:
     output = make_output(arguments.rows)
     dataset = FOLDER / f"publish-{arguments.rows}"
     shutil.rmtree(dataset, ignore_errors=True)
-    for form in ("geoparquet", "int8"):
+    for form in ("geoparquet", "int8", "zarr"):
         command = [sys.executable, "-c", PUBLISH, str(output), str(dataset), RECIPE.name, form]
         done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
@@ -130,6 +130,8 @@ def main() -> None:
         sizes = [path.stat().st_size / 1e6 for path in (dataset / form / str(YEAR)).rglob("*") if path.is_file()]
         large = sorted(size for size in sizes if size > 1)
         print(f"{form}: {done.stdout.strip()}; {sum(sizes):,.1f} MB, files of {large[0]:.1f} to {large[-1]:.1f} MB", flush=True)
+    quantisation = json.loads((dataset / "int8" / str(YEAR) / "record.json").read_bytes())["quantisation"]
+    print(f"int8: recall@10 {quantisation['recall']:.4f} against float32, over {quantisation['queries']} chips", flush=True)
     columns = -(-arguments.rows // (HEIGHT_PIXELS // COLUMN_PIXELS))
     random = np.random.default_rng(3)
     east = WEST + columns * COLUMN_PIXELS / TILE_PIXELS
