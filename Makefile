@@ -7,10 +7,11 @@ TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 DEMO := build/demo
 POLICY := build/policy
 AUDIT := build/audit
+READERS := build/readers
 LOCK = $(PYTHON) -m uv pip compile --python-version 3.11 --universal --generate-hashes --no-emit-package torch \
 	--no-annotate --no-header --quiet $(ARGS)
 
-.PHONY: help demo test e2e lint policy audit bench docs lock clean
+.PHONY: help demo test e2e lint policy audit readers bench docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -44,6 +45,12 @@ policy: $(POLICY)/.ready ## checkov on what the chart renders, the pods of its w
 audit: $(AUDIT)/.ready ## known holes in what the locks name; asks a service, so that the CI does without
 	@$(AUDIT)/venv/bin/python tests/policy/audit.py --exceptions tests/policy/audit.toml --also "$(TORCH)" requirements*.lock
 
+readers: $(READERS)/.ready ## the files of a small run, opened by what others read them with, and the recipes of docs/output-format.md
+	@rm -rf $(READERS)/output
+	@$(PYTHON) -m embedder.sample $(READERS)/source
+	@$(PYTHON) workflows/submit.py --year 2020 --local --source $(READERS)/source --weights random:0 --columns 1,74-75 --output $(READERS)/output
+	@READERS_OUTPUT=$(READERS)/output $(READERS)/venv/bin/python -m pytest -p no:cacheprovider tests/readers $(ARGS)
+
 bench: $(READY) ## what the claims about speed rest on
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PYTHON) "$$script" || exit; done
 
@@ -55,6 +62,7 @@ lock: $(READY) ## find the dependencies anew; ARGS=--upgrade for the newest
 	$(LOCK) pyproject.toml --extra explore --group dev --output-file requirements-dev.lock
 	$(LOCK) --group policy --output-file requirements-policy.lock
 	$(LOCK) --group audit --output-file requirements-audit.lock
+	$(LOCK) --group readers --output-file requirements-readers.lock
 
 clean: ## remove .venv, build/ and the caches
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
@@ -83,4 +91,14 @@ $(AUDIT)/.ready: requirements-audit.lock | $(READY)
 	@echo "Setting up pip-audit in $(AUDIT), once"
 	@$(PYTHON) -m venv --clear $(AUDIT)/venv
 	@$(AUDIT)/venv/bin/python -m pip install --disable-pip-version-check --quiet --no-compile --require-hashes --requirement requirements-audit.lock
+	@touch $@
+
+# TorchGeo's reader needs a Python that the others do not, and nearly nothing of what the whole of TorchGeo does.
+$(READERS)/.ready: requirements-readers.lock tests/readers/torchgeo.lock pyproject.toml | $(READY)
+	@echo "Setting up the readers in $(READERS), once: a minute or two"
+	@$(PYTHON) -m venv --clear $(READERS)/venv
+	@$(READERS)/venv/bin/python -m pip install --disable-pip-version-check --quiet --no-compile --require-hashes --requirement requirements-readers.lock
+	@$(READERS)/venv/bin/python -m pip install --disable-pip-version-check --quiet --no-compile $(TORCH)
+	@$(READERS)/venv/bin/python -m pip install --disable-pip-version-check --quiet --no-compile --no-deps --ignore-requires-python --require-hashes \
+		--requirement tests/readers/torchgeo.lock
 	@touch $@
