@@ -4,46 +4,52 @@ import json
 from collections.abc import Sequence
 
 from embedder.grid import TILE_PIXELS
+from embedder.output.credits import COMPOSITES, WEIGHTS, Credit
+from embedder.output.stac import collection_fields
+from embedder.publish import stac
 from embedder.publish.record import Record
-from embedder.publish.stac import COMPOSITES, DATA_TYPE, LICENCE, LICENCE_LINK, METRES_OF_A_DEGREE, MODEL, collection_id
 from embedder.recipes import Recipe
 
-LICENSE = f"""This data set is licensed under the Creative Commons Attribution 4.0 International licence ({LICENCE}):
-{LICENCE_LINK}legalcode
+HUGGING_FACE = {"CC-BY-4.0": "cc-by-4.0", "Apache-2.0": "apache-2.0"}
+"""Its names of licences; any other is `other`."""
 
-It is derived from the ESA WorldCover Sentinel-2 composites, which are under the same licence, by the Clay foundation model, whose code
-and weights are under the Apache License 2.0: https://www.apache.org/licenses/LICENSE-2.0
 
-Whoever passes it on names the sources as ATTRIBUTION does, and says what was changed.
+def license_text(works: Sequence[Credit]) -> str:
+    """The terms of each work that the data set rests on."""
+    terms = "\n".join(f"- {name}: {url}" for name, url in dict.fromkeys((work.license, work.license_url) for work in works))
+    return f"""These embeddings are derived from works of others, and are passed on under the terms of these:
+
+{terms}
+
+Whoever passes them on names the works as ATTRIBUTION does, and says what was changed.
 """
 
 
-def attribution(years: Sequence[int]) -> str:
+def attribution(works: Sequence[Credit]) -> str:
     """What has to be named wherever the embeddings are shown or passed on."""
-    named = " and ".join(map(str, years))
-    return (
-        f"(c) ESA WorldCover project {named} / Contains modified Copernicus Sentinel data ({named}) processed by the ESA WorldCover "
-        f"consortium, under CC BY 4.0 ({COMPOSITES}). Embedded with the Clay foundation model ({MODEL}, Apache License 2.0)."
-    )
+    return "".join(f"{work.attribution} ({work.license}, {work.url})\n" for work in works)
 
 
 def readme(records: Sequence[Record], recipe: Recipe) -> str:
     """The data card."""
     years = sorted({record.year for record in records})
-    metres = recipe.chip_pixels / TILE_PIXELS * METRES_OF_A_DEGREE
+    works = stac.works(records, recipe)
+    license_ = stac.license_of(records, recipe)
     head = {
-        "license": "cc-by-4.0",
+        "license": HUGGING_FACE.get(license_, "other"),
+        **({} if license_ in HUGGING_FACE else {"license_name": " and ".join(dict.fromkeys(work.license for work in works))}),
+        "license_link": "LICENSE",
         "pretty_name": f"{recipe.model} embeddings of ESA WorldCover",
         "creator": "worldcover-embeddings",
         "tags": ["embeddings", "earth-observation", "sentinel-2", "clay", "geospatial"],
         "embedding_spatial_types": ["scene"],
         "embedding_temporal_type": ["annual"],
         "embedding_dimension": recipe.width,
-        "grid_spacing": f"{recipe.chip_pixels}/{TILE_PIXELS} degree ({metres:.0f} m of latitude)",
+        "grid_spacing": f"{recipe.chip_pixels}/{TILE_PIXELS} degree ({collection_fields(recipe)['gsd']} m of latitude)",
         "inference_datasets": [f"ESA WorldCover Sentinel-2 composite {year}" for year in years],
         "model_name": recipe.model,
-        "model_link": MODEL,
-        "quantization": sorted({DATA_TYPE[record.form] for record in records}),
+        "model_link": WEIGHTS[recipe.model].url,
+        "quantization": sorted({stac.DATA_TYPE[record.form] for record in records}),
         "configs": [
             {"config_name": f"{record.form}-{record.year}", "data_files": f"{record.folder}*.parquet"}
             for record in records
@@ -57,11 +63,11 @@ def readme(records: Sequence[Record], recipe: Recipe) -> str:
 {yaml}
 ---
 
-# {collection_id(recipe)}
+# {stac.collection_id(recipe)}
 {warnings}
 One embedding of {recipe.width} numbers, by {recipe.model}, for each square of {recipe.chip_pixels} pixels of 1/{TILE_PIXELS} degree
-of the [ESA WorldCover Sentinel-2 composites]({COMPOSITES}) that holds no nodata. The squares are on one regular grid (EPSG:4326), the same
-in all years.
+of the [ESA WorldCover Sentinel-2 composites]({COMPOSITES.url}) that holds no nodata. The squares are on one regular grid
+(EPSG:4326), the same in all years.
 
 | form | year | files | MB | chips | |
 |---|---|---|---|---|---|
@@ -74,7 +80,8 @@ in all years.
 - `collection.json`: STAC, with the extension `emb`. `provenance/`: the runs' own manifests: source tiles, weights, cost.
 - `SHA256SUMS`: `sha256sum -c SHA256SUMS` or `embedder verify .` checks a copy.
 
-{attribution(years)} See LICENSE and ATTRIBUTION.
+{attribution(works)}
+The terms of each are in LICENSE.
 """
 
 

@@ -131,14 +131,15 @@ class DataSet:
         found = [find_record(self.storage, form, year) for form in FORMS for year in VERSIONS]
         records = [record for record in found if record and record.parts]
         years = sorted({record.year for record in records})
-        documents: dict[str, bytes] = {"LICENSE": card.LICENSE.encode(), "ATTRIBUTION": f"{card.attribution(years)}\n".encode()}
+        works = stac.works(records, self.recipe)
+        documents: dict[str, bytes] = {"LICENSE": card.license_text(works).encode(), "ATTRIBUTION": card.attribution(works).encode()}
         sums: dict[str, str] = {}
         for record in records:
             sums |= {record.folder + part.file: part.sha256 for part in record.parts}
             for part in stac.items_of(record):
                 documents[f"{record.folder}{stac.item_name(record, part)}.json"] = _stac(stac.item(record, part, self.recipe))
         documents["README.md"] = card.readme(records, self.recipe).encode()
-        documents[COLLECTION] = _stac(stac.collection(records, self.recipe, card.attribution(years)))
+        documents[COLLECTION] = _stac(stac.collection(records, self.recipe))
         for key, data in documents.items():
             self.storage.put(key, data, replaces=ANY)
         beside = [record_key(record.form, record.year) for record in records]

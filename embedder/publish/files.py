@@ -2,18 +2,19 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from embedder.grid import format_columns
 from embedder.publish import geoparquet, stac
 from embedder.publish.layout import bands
-from embedder.publish.making import Made, Plan, Said, facts_of, source_of
+from embedder.publish.making import Made, Plan, facts_of, source_of
 from embedder.publish.quantise import Quantisation
 from embedder.publish.record import Part, Record
 from embedder.publish.source import Column, FinishedYear
 from embedder.storage.scratch import scratch_folder
 
-OF_ONE_COLUMN = ("column", "outcomes", "receipt", "tiles")
+OF_ONE_COLUMN = ("column", "outcomes", "receipt", "tiles", "inferred_at")
 """What a column's footer says of itself alone."""
 
 
@@ -27,27 +28,27 @@ def plans(year: FinishedYear, record: Record) -> list[Plan]:
 def make(year: FinishedYear, record: Record, plan: Plan, columns: Iterator[Column]) -> Made:
     """The file of a plan."""
     quantisation = Quantisation.from_record(record.quantisation) if record.quantisation else None
-    tables, said = [], []
+    tables, footers = [], []
     for column in columns:
         table = column.table
         if quantisation:  # at once: a file of codes is of four times as many columns
             table = geoparquet.with_codes(table, quantisation.encode(geoparquet.vectors_of(table)))
         tables.append(table)
-        said.append(Said.by(column))
+        footers.append(column.footer)
     band = geoparquet.arrange(tables, year.recipe.chip_pixels)
     tables.clear()
-    rows, numbers, facts = band.table.num_rows, format_columns(plan.columns), facts_of(said, band.bounds)
-    footer = _shared([each.footer for each in said]) | {"columns": numbers, "tiles": facts["tiles"]}
-    emb = stac.footer(record, year.recipe, columns=numbers, rows=rows, facts=facts)
+    rows, numbers, facts = band.table.num_rows, format_columns(plan.columns), facts_of(footers, band.bounds)
+    footer = _shared(footers) | {"columns": numbers, "tiles": facts["tiles"]}
     name = f"{year.recipe.name}_{year.year}_c{plan.columns[0]:04d}-c{plan.columns[-1]:04d}.parquet"
+    part = Part(file=name, source=plan.source, columns=numbers, sha256="", bytes=0, rows=rows, facts=facts)  # as far as it is known
+    emb = stac.footer(record, part, year.recipe)
     with scratch_folder() as scratch:
         scratch.mkdir(parents=True)
         path = scratch / name
         geoparquet.write(path, band, footer, emb)
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        size = path.stat().st_size
-        yield Part(file=name, source=plan.source, columns=numbers, sha256=sha256, bytes=size, rows=rows, facts=facts), path
+        yield replace(part, sha256=sha256, bytes=path.stat().st_size), path
 
 
 def _shared(footers: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from embedder.output.fields import parse_json
 from embedder.output.receipt import Receipt, total
 from embedder.publish.record import FORMAT, Part, Record
-from embedder.publish.source import Column, FinishedYear
+from embedder.publish.source import FinishedYear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,32 +32,12 @@ def source_of(year: FinishedYear, record: Record, columns: Sequence[int], settin
     return hashlib.sha256(f"{FORMAT} {record.form} {coding} {year.digest(columns)}".encode()).hexdigest()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Said:
-    """What a column's file says beside its rows."""
-
-    footer: dict[str, Any]
-    inferred: str
-    """When, or nothing."""
-
-    @classmethod
-    def by(cls, column: Column) -> "Said":
-        """A column."""
-        try:
-            emb = parse_json((column.table.schema.metadata or {}).get(b"emb", b"{}"))
-            said = emb.get("processing:datetime") or emb.get("properties", {}).get("processing:datetime")
-        except (ValueError, AttributeError):
-            said = None
-        return cls(footer=column.footer, inferred=said if isinstance(said, str) else "")
-
-
-def facts_of(said: Sequence[Said], bounds: Sequence[float]) -> dict[str, Any]:
-    """`Part.facts` of these columns, whose chips lie in these bounds."""
-    footers = [each.footer for each in said]
+def facts_of(footers: Sequence[dict[str, Any]], bounds: Sequence[float]) -> dict[str, Any]:
+    """`Part.facts` of the columns whose footers these are, and whose chips lie in these bounds."""
     receipts = total(Receipt.from_record(footer["receipt"]) for footer in footers if "receipt" in footer)
     return {
         "bounds": list(bounds),
         "tiles": dict(sorted({name: etag for footer in footers for name, etag in footer.get("tiles", {}).items()}.items())),
         "receipt": [each.to_record() for each in receipts],
-        "inferred": max(each.inferred for each in said) or None,
+        "inferred": max((footer.get("inferred_at") or "" for footer in footers), default="") or None,
     }

@@ -4,10 +4,14 @@ Facts: stac-extensions/embeddings v0.0.1; what is not in a core schema or an ext
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from embedder.grid import TILE_PIXELS
+from embedder.output.credits import COMPOSITES, WEIGHTS, Credit
 from embedder.output.receipt import Receipt, total
+from embedder.output.stac import collection_fields
+from embedder.output.times import first_second, last_second, middle, to_rfc3339
 from embedder.publish.record import Part, Record
 from embedder.recipes import BANDS, Recipe
 
@@ -15,12 +19,6 @@ VERSION = "1.1.0"
 EMB = "https://stac-extensions.github.io/embeddings/v0.0.1/schema.json"
 FILE = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
-METRES_OF_A_DEGREE = 111_195
-"""Of latitude, on a sphere of 6371 km."""
-COMPOSITES = "https://esa-worldcover.org/en/data-access"
-MODEL = "https://huggingface.co/made-with-clay/Clay"
-LICENCE_LINK = "https://creativecommons.org/licenses/by/4.0/"
-LICENCE = "CC-BY-4.0"
 MEDIA = {
     "geoparquet": "application/vnd.apache.parquet",
     "int8": "application/vnd.apache.parquet",
@@ -28,6 +26,19 @@ MEDIA = {
 }
 DATA_TYPE = {"geoparquet": "float32", "int8": "int8", "zarr": "float32"}
 Json = dict[str, Any]
+
+
+def works(records: Sequence[Record], recipe: Recipe) -> list[Credit]:
+    """What the data set rests on, each with its own terms: the composites, and the weights unless they are random."""
+    years = sorted({record.year for record in records})
+    composites = [replace(COMPOSITES, attribution=COMPOSITES.attribution.format(year=year)) for year in years]
+    return [*composites, *([] if all(record.warning for record in records) else [WEIGHTS[recipe.model]])]
+
+
+def license_of(records: Sequence[Record], recipe: Recipe) -> str:
+    """That of all works, or STAC's word where they have several: then the links say which."""
+    found = {work.license for work in works(records, recipe)}
+    return found.pop() if len(found) == 1 else "other"
 
 
 def collection_id(recipe: Recipe) -> str:
@@ -45,14 +56,16 @@ def item(record: Record, part: Part, recipe: Recipe) -> Json:
     name = item_name(record, part)
     up = "../../"
     west, south, east, north = part.facts["bounds"]
-    asset = {
+    asset: Json = {
         "href": f"./{part.file}",
         "type": MEDIA[record.form],
         "roles": ["data", "embeddings"],
         "data_type": DATA_TYPE[record.form],
-        "file:size": part.bytes,
-        **({} if record.form == "zarr" else {"file:checksum": f"1220{part.sha256}"}),  # a multihash: sha2-256 of 32 bytes
     }
+    if part.bytes:
+        asset["file:size"] = part.bytes
+    if part.sha256:
+        asset["file:checksum"] = f"1220{part.sha256}"  # a multihash: sha2-256 of 32 bytes
     return {
         "type": "Feature",
         "stac_version": VERSION,
@@ -61,23 +74,25 @@ def item(record: Record, part: Part, recipe: Recipe) -> Json:
         "collection": collection_id(recipe),
         "bbox": [west, south, east, north],
         "geometry": {"type": "Polygon", "coordinates": [[[east, south], [east, north], [west, north], [west, south], [east, south]]]},
-        "properties": properties(record, recipe, columns=part.columns, rows=part.rows, facts=part.facts),
+        "properties": _properties(record, part, recipe),
         "links": [
             {"rel": "root", "href": f"{up}collection.json", "type": "application/json"},
             {"rel": "parent", "href": f"{up}collection.json", "type": "application/json"},
             {"rel": "collection", "href": f"{up}collection.json", "type": "application/json"},
-            *_origins(record, recipe, up),
+            {"rel": "describedby", "href": f"{up}{provenance(record.year, 'manifest')}", "type": "application/json", "title": "Manifest"},
+            *_origins([record], recipe),
         ],
         "assets": {"embeddings": asset},
     }
 
 
-def properties(record: Record, recipe: Recipe, *, columns: str, rows: int, facts: Json) -> Json:
-    """An item's, of the file that these facts are of."""
+def _properties(record: Record, part: Part, recipe: Recipe) -> Json:
+    facts = part.facts
     said: Json = {
-        "datetime": None,
-        "start_datetime": f"{record.year}-01-01T00:00:00Z",
-        "end_datetime": f"{record.year}-12-31T23:59:59Z",
+        "datetime": to_rfc3339(middle(record.year)),
+        "start_datetime": to_rfc3339(first_second(record.year)),
+        "end_datetime": to_rfc3339(last_second(record.year)),
+        "license": license_of([record], recipe),
         "processing:software": {"worldcover-embeddings": record.package_version},
         "processing:version": record.package_version,
         "emb:preprocessing": {
@@ -88,8 +103,8 @@ def properties(record: Record, recipe: Recipe, *, columns: str, rows: int, facts
         "embedder:recipe": record.recipe,
         "embedder:config_digest": record.config_digest,
         "embedder:weights_sha256": record.weights_sha256,
-        "embedder:columns": columns,
-        "embedder:rows": rows,
+        "embedder:columns": part.columns,
+        "embedder:rows": part.rows,
         "embedder:source_tiles": facts["tiles"],
     }
     if facts.get("inferred"):
@@ -117,19 +132,13 @@ def properties(record: Record, recipe: Recipe, *, columns: str, rows: int, facts
     return said
 
 
-def footer(record: Record, recipe: Recipe, *, columns: str, rows: int, facts: Json) -> Json:
-    """What a file's own key `emb` says: the asset's metadata, its item's, and what the collection says of all."""
-    return {
-        "type": MEDIA[record.form],
-        "roles": ["data", "embeddings"],
-        **of_all(recipe, DATA_TYPE[record.form]),
-        **properties(record, recipe, columns=columns, rows=rows, facts=facts),
-        "license": LICENCE,
-        "links": _origins(record, recipe, ""),
-    }
+def footer(record: Record, part: Part, recipe: Recipe) -> Json:
+    """What a file's own key `emb` says: its item, as far as a file can know it, and what the collection says of all."""
+    said = item(record, part, recipe) | of_all(recipe, DATA_TYPE[record.form])
+    return said | {"links": _origins([record], recipe)}
 
 
-def collection(records: Sequence[Record], recipe: Recipe, attribution: str) -> Json:
+def collection(records: Sequence[Record], recipe: Recipe) -> Json:
     """The collection, which is the catalogue's root."""
     boxes = [part.facts["bounds"] for record in records for part in items_of(record)]
     years = sorted({record.year for record in records})
@@ -137,12 +146,9 @@ def collection(records: Sequence[Record], recipe: Recipe, attribution: str) -> J
     form = next(record.form for record in records)
     links = [
         {"rel": "root", "href": "./collection.json", "type": "application/json"},
-        {"rel": "license", "href": LICENCE_LINK, "type": "text/html", "title": LICENCE},
         {"rel": "about", "href": "./README.md", "type": "text/markdown", "title": "Data card"},
-        {"rel": "emb:source-data", "href": COMPOSITES, "type": "text/html", "title": "ESA WorldCover Sentinel-2 composites (RGBNIR)"},
+        *_origins(records, recipe),
     ]
-    weights = dict.fromkeys((record.weights, record.weights_sha256) for record in records)
-    links += [_model(recipe, *each) for each in weights]
     links += [
         {"rel": "item", "href": f"./{record.folder}{item_name(record, part)}.json", "type": "application/geo+json"}
         for record in records
@@ -155,16 +161,16 @@ def collection(records: Sequence[Record], recipe: Recipe, attribution: str) -> J
         "id": collection_id(recipe),
         "title": f"{recipe.model} embeddings of the ESA WorldCover Sentinel-2 composites",
         "description": f"One embedding of {recipe.width} numbers for each square of {recipe.chip_pixels} pixels (1/{TILE_PIXELS} degree). "
-        + attribution,
-        "license": LICENCE,
+        + " ".join(work.attribution for work in works(records, recipe)),
+        "license": license_of(records, recipe),
         "keywords": ["embeddings", "Clay", "Sentinel-2", "WorldCover"],
         "providers": [
             {"name": "ESA WorldCover", "roles": ["licensor", "producer"], "url": "https://esa-worldcover.org"},
-            {"name": "Clay", "roles": ["processor"], "url": MODEL, "description": "The model"},
+            {"name": "Clay", "roles": ["processor"], "url": WEIGHTS[recipe.model].url, "description": "The model"},
         ],
         "extent": {
             "spatial": {"bbox": [bounds]},
-            "temporal": {"interval": [[f"{years[0]}-01-01T00:00:00Z", f"{years[-1]}-12-31T23:59:59Z"]]},
+            "temporal": {"interval": [[to_rfc3339(first_second(years[0])), to_rfc3339(last_second(years[-1]))]]},
         },
         **of_all(recipe, DATA_TYPE[form]),
         "summaries": {"embedder:form": [record.form for record in records], "embedder:year": years},
@@ -209,28 +215,26 @@ def store(record: Record) -> Part:
 
 def of_all(recipe: Recipe, data_type: str) -> Json:
     """What is the same of every embedding."""
-    return {
-        "emb:type": "chip",
-        "emb:dimensions": recipe.width,
-        "data_type": data_type,
-        "gsd": round(recipe.chip_pixels / TILE_PIXELS * METRES_OF_A_DEGREE),
-        "emb:chip_layout": {
-            "layout_type": "regular_grid",
-            "chip_size": [recipe.chip_pixels, recipe.chip_pixels],
-            "stride": [recipe.chip_pixels, recipe.chip_pixels],
-            "grid_id": f"worldcover-s2-{recipe.chip_pixels}",
-        },
-        "emb:temporal_resolution": "P1Y",
-        "emb:fit_for_use": ["similarity search", "change detection", "classification by few labels"],
-    }
+    said = collection_fields(recipe)
+    layout = said["emb:chip_layout"] | {"grid_id": f"worldcover-s2-{recipe.chip_pixels}"}
+    uses = ["similarity search", "change detection", "classification by few labels"]
+    return said | {"data_type": data_type, "emb:chip_layout": layout, "emb:fit_for_use": uses}
 
 
-def _origins(record: Record, recipe: Recipe, up: str) -> list[Json]:
-    """Links to what a file was made of and by."""
+def _origins(records: Sequence[Record], recipe: Recipe) -> list[Json]:
+    """Links to what files were made of and by, and to the terms of each."""
+    clay = WEIGHTS[recipe.model]
+    weights = dict.fromkeys((record.weights, record.weights_sha256) for record in records)
     return [
-        _model(recipe, record.weights, record.weights_sha256),
-        {"rel": "emb:source-data", "href": COMPOSITES, "type": "text/html", "title": "ESA WorldCover Sentinel-2 composites (RGBNIR)"},
-        {"rel": "describedby", "href": f"{up}{provenance(record.year, 'manifest')}", "type": "application/json", "title": "Manifest"},
+        *(
+            {"rel": "emb:model", "href": _address(where) or clay.url, "title": recipe.model, "embedder:weights_sha256": sha256}
+            for where, sha256 in weights
+        ),
+        {"rel": "emb:source-data", "href": COMPOSITES.url, "type": "text/html", "title": "ESA WorldCover Sentinel-2 composites (RGBNIR)"},
+        *(
+            {"rel": "license", "href": url, "title": license_}
+            for license_, url in dict.fromkeys((work.license, work.license_url) for work in works(records, recipe))
+        ),
     ]
 
 
@@ -239,9 +243,9 @@ def provenance(year: int, what: str) -> str:
     return f"provenance/{year}/{what}.json"
 
 
-def _model(recipe: Recipe, weights: str, sha256: str) -> Json:
-    href = weights if weights.startswith(("http://", "https://")) else MODEL
-    return {"rel": "emb:model", "href": href, "title": recipe.model, "embedder:weights_sha256": sha256}
+def _address(weights: str) -> str | None:
+    """Of weights that others can fetch."""
+    return weights if weights.startswith(("http://", "https://")) else None
 
 
 def _energy(receipt: Sequence[Receipt]) -> Json | None:

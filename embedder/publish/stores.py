@@ -7,7 +7,7 @@ from embedder.grid import NORTH, TILE_PIXELS, WEST, format_columns
 from embedder.output.chip_ids import chips_of_ids
 from embedder.publish import stac, zarr_store
 from embedder.publish.layout import columns_in_cell
-from embedder.publish.making import Made, Plan, Said, facts_of, source_of
+from embedder.publish.making import Made, Plan, facts_of, source_of
 from embedder.publish.record import Part, Record
 from embedder.publish.source import Column, FinishedYear
 
@@ -43,7 +43,7 @@ def _part(file: str, plan: Plan, data: bytes, columns: list[Column] | None = Non
         west, east = (min(each[:, 0].min() for each in chips), max(each[:, 0].max() for each in chips) + 1)
         north, south = (min(each[:, 1].min() for each in chips), max(each[:, 1].max() for each in chips) + 1)
         bounds = [float(WEST + west * step), float(NORTH - south * step), float(WEST + east * step), float(NORTH - north * step)]
-        facts = facts_of([Said.by(column) for column in columns], bounds)
+        facts = facts_of([column.footer for column in columns], bounds)
     return Part(
         file=file,
         source=plan.source,
@@ -59,7 +59,7 @@ def _attributes(year: FinishedYear, record: Record) -> stac.Json:
     """What the store says of itself: what `emb` says, without what each item says again."""
     said = {
         "title": f"{year.recipe.model} embeddings of ESA WorldCover {year.year}",
-        "license": stac.LICENCE,
+        "license": stac.license_of([record], year.recipe),
         "embedder:recipe": record.recipe,
         "embedder:config_digest": record.config_digest,
         "embedder:weights_sha256": record.weights_sha256,

@@ -202,7 +202,7 @@ def _check_parquet(path: Path, record: Record, part: Part) -> None:
         raise _WrongError(f"unreadable: {' '.join(str(error).split())[:200]}") from error
     if len(np.unique(np.concatenate(seen))) < part.rows:
         raise _WrongError("a chip is in it twice")
-    if record.quantisation and {name: emb["emb:quantization"][name] for name in ("scale", "offset")} != {
+    if record.quantisation and {name: emb["properties"]["emb:quantization"][name] for name in ("scale", "offset")} != {
         name: record.quantisation[name] for name in ("scale", "offset")
     }:
         raise _WrongError("its scale and offset are not those of its record")

@@ -132,11 +132,11 @@ def test_int8_is_near_the_numbers_and_says_how_near(tmp_path: Path) -> None:
     exact, coded = table_of(floats), table_of(codes)
     assert exact["chip_id"] == coded["chip_id"]
     emb = parse_json(coded.schema.metadata[b"emb"])
-    scale, offset = (np.array(emb["emb:quantization"][name], np.float32) for name in ("scale", "offset"))
+    scale, offset = (np.array(emb["properties"]["emb:quantization"][name], np.float32) for name in ("scale", "offset"))
     numbers = np.array(coded["embeddings"].to_pylist()) * scale + offset
     assert np.abs(numbers - np.array(exact["embeddings"].to_pylist())).max() <= 0.501 * scale.max()
     item = json_of(place, "int8/2020/clay-v0.1_2020_c0060-c0065_int8.json")
-    assert item["properties"]["embedder:recall_at_10"] == emb["embedder:recall_at_10"] > 0.9
+    assert item["properties"]["embedder:recall_at_10"] == emb["properties"]["embedder:recall_at_10"] > 0.9
     assert item["assets"]["embeddings"]["data_type"] == "int8"
 
 

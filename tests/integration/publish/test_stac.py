@@ -1,4 +1,4 @@
-"""The catalogue against the schemas: the core's, which pystac brings along, and `emb`, whose copy is in tests/schemas."""
+"""The catalogue against the schemas: the core's, which pystac brings along, and `emb`, whose copy is in tests/golden."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from embedder.publish.stac_check import fault
 from embedder.recipes import RECIPES
 from tests.published import json_of, made
 
-EMB = json.loads((Path(__file__).parents[2] / "schemas" / "stac-emb-v0.0.1.schema.json").read_text())
+EMB = json.loads((Path(__file__).parents[2] / "golden" / "stac-emb-v0.0.1.schema.json").read_text())
 PROCESSING = {
     "$schema": "http://json-schema.org/draft-07/schema#",
     "definitions": {
@@ -124,6 +124,6 @@ def test_an_item_says_whence_it_comes_and_what_it_cost(emb: Draft7Validator, rec
     assert (model["href"], model["embedder:weights_sha256"]) == ("https://host/clay.ckpt", "b" * 64)
 
 
-def test_a_chip_of_512_pixels_is_4744_metres_of_latitude() -> None:
+def test_a_chip_of_512_pixels_is_4742_metres_of_latitude() -> None:
     record, _ = record_with()
-    assert stac.collection([record], RECIPES["clay-v0.1"], "")["gsd"] == 4744
+    assert stac.collection([record], RECIPES["clay-v0.1"])["gsd"] == 4742
