@@ -94,7 +94,7 @@ $(AUDIT)/.ready: requirements-audit.lock | $(READY)
 	@touch $@
 
 # TorchGeo's reader needs a Python that the others do not, and nearly nothing of what the whole of TorchGeo does.
-$(READERS)/.ready: requirements-readers.lock tests/readers/torchgeo.lock pyproject.toml | $(READY)
+$(READERS)/.ready: requirements-readers.lock tests/readers/torchgeo.lock | $(READY)
 	@echo "Setting up the readers in $(READERS), once: a minute or two"
 	@$(PYTHON) -m venv --clear $(READERS)/venv
 	@$(READERS)/venv/bin/python -m pip install --disable-pip-version-check --quiet --no-compile --require-hashes --requirement requirements-readers.lock

@@ -3,14 +3,13 @@
 import io
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
 import duckdb
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -45,7 +44,8 @@ OLDER = replace(RUN, column_format=1)
 
 def file_of(run: Run = RUN, outcomes: str = OUTCOMES, **said: Any) -> bytes:  # noqa: ANN401
     vectors = np.ones((outcomes.count("e"), run.recipe.width), np.float32)
-    return column_file.write(run, COLUMN, outcomes, vectors, **{"device": "cpu", "precision": "fp32", "inferred": NOON} | said)
+    details: dict[str, Any] = {"device": "cpu", "precision": "fp32", "inferred": NOON} | said
+    return column_file.write(run, COLUMN, outcomes, vectors, **details)
 
 
 def metadata(data: bytes, key: bytes) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def test_a_file_of_another_format_than_its_runs_is_refused(written: Run, read: R
 def test_a_file_is_refused_when_a_time_is_of_another_year(name: str) -> None:
     table = pq.read_table(io.BytesIO(file_of()))
     at, field = table.schema.get_field_index(name), table.schema.field(name)
-    value = 2021 if name == "year" else table[name][0].as_py() + pd.Timedelta(days=366)
+    value = 2021 if name == "year" else table[name][0].as_py() + timedelta(days=366)
     values = pa.array([table[name][0].as_py(), value], field.type)
     with pytest.raises(InvalidFileError, match=f"its {name} is not that of 2020"):
         column_file.check(written_again(table.set_column(at, field, values)), RUN, COLUMN)
