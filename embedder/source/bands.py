@@ -11,7 +11,7 @@ import numpy as np
 
 from embedder.grid import BLOCK_PIXELS, TILE_PIXELS, Tile, Window, tile_windows
 from embedder.machine import cpu_count
-from embedder.source.blocks import BLOCK_BYTES, BLOCK_SHAPE, Pixels
+from embedder.source.blocks import BLOCK_BYTES, BLOCK_SHAPE, Pixels, blocks_of
 from embedder.source.inventory import Inventory, Source
 from embedder.source.tiles import Piece, TileReader, enter_gdal_env
 
@@ -48,8 +48,8 @@ class BandReader:
         touched = {tile for band in self._waiting for tile in band.parts}
         self._readers = {tile: TileReader(source, tile.key(year), tile, inventory[tile], self._stop) for tile in touched}
         threads = min(THREADS_PER_CPU * cpu_count(), MOST_THREADS)
-        band_bytes = (strip.width // BLOCK_PIXELS + 1) * BLOCK_BYTES
-        self._ahead = max(1, min(threads, READ_AHEAD_BYTES // band_bytes))
+        largest = max(sum(len(blocks_of(part)) for part in band.parts.values()) for band in self._waiting) * BLOCK_BYTES
+        self._ahead = max(1, min(threads, READ_AHEAD_BYTES // largest))
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="read", initializer=enter_gdal_env)
 
     def __enter__(self) -> Self:

@@ -372,7 +372,8 @@ class Campaign:
         """What goes wrong with the campaign itself ends it."""
         try:
             work(*arguments)
-        except BaseException as error:  # noqa: BLE001 - told by `run`
+        except BaseException as error:  # noqa: BLE001 - raised by `run` once all that was begun has ended
+            self.say(f"the campaign itself failed: {' '.join(str(error).split())[:300] or type(error).__name__}")
             self.failures.append(error)
             self.over.set()
 

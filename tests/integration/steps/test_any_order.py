@@ -42,7 +42,7 @@ CHIPS = {6: 1, 7: 1}
 """Embedded, by column."""
 SOME = st.sets(st.sampled_from(COLUMNS), min_size=1).map(sorted)
 EXAMPLES = int(os.environ.get("ANY_ORDER_EXAMPLES", "8"))
-"""Few, as each takes a second; 500 were run once."""
+"""Few, as each takes a second; ANY_ORDER_EXAMPLES sets another number."""
 SETTINGS = settings(max_examples=EXAMPLES, stateful_step_count=12, phases=[Phase.generate])
 """A failure is shown as it was found: to make it shorter would take minutes."""
 KILL = st.none() | st.tuples(st.integers(0, 5), st.booleans())
