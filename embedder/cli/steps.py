@@ -43,7 +43,11 @@ from embedder.storage import open_storage
 from embedder.storage.base import os_errors_at
 from embedder.storage.download import without_secrets
 
-ELSEWHERE = {"search": "embedder.cli.explore", "explore": "embedder.cli.explore"}
+ELSEWHERE = {
+    "search": "embedder.cli.explore",
+    "report": "embedder.cli.report",
+    "explore": "embedder.cli.explore",
+}
 """Commands that pods don't need, and the modules that hold them, each as `{name}_command`."""
 
 output_option = option("--output", required=True, help="Where the files go: s3://bucket/prefix or a folder.")

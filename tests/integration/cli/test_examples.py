@@ -18,7 +18,7 @@ from embedder.cli.steps import cli
 from workflows.submit import submit
 
 ROOT = Path(__file__).parents[3]
-IN_ORDER = ("plan", "embed", "finalize", "status", "preflight", "weights", "search", "explore")
+IN_ORDER = ("plan", "embed", "finalize", "status", "preflight", "weights", "search", "report", "explore")
 
 
 @pytest.fixture
@@ -70,6 +70,7 @@ def test_every_example_does_what_the_help_says(folder: Path) -> None:
     assert said["preflight"].count("ok") == 3
     assert (folder / "build/clay-v0.1.safetensors").exists()
     assert len(said["search"].splitlines()) == 1 + 3
+    assert "2020: chips 4; " in said["report"]
     with running(f"{examples['explore']} --no-open --port 0") as page:
         assert page.stdout
         address = page.stdout.readline().split()[4]
