@@ -6,13 +6,12 @@ from pathlib import Path
 
 import click
 
+from embedder.cli.explore import RECIPES
 from embedder.cli.options import debug_option, example, option
 from embedder.console.log import format_result
 from embedder.console.progress import Progress
 from embedder.errors import ConfigurationError, UsageError
 from embedder.storage import ANY, Storage, open_storage
-
-RECIPES = ("clay-v0.1", "clay-v0.1-published", "clay-v1.5", "v002")
 
 
 @click.command("report", epilog=example("embedder report --output build/steps --to build/report"))
@@ -26,7 +25,11 @@ RECIPES = ("clay-v0.1", "clay-v0.1-published", "clay-v1.5", "v002")
 @click.option("--to", default="report", show_default=True, help="Where report.json and report.html go: a folder, or s3://bucket/prefix.")
 @debug_option
 def report_command(output: str, recipe: str, year: tuple[int, ...], labels: str | None, to: str) -> None:
-    """Say in figures what the embeddings are worth: lengths, copies, rank, change, tile edges, and land cover that they tell."""
+    """Say in figures, and on a page with plots, what the embeddings are worth.
+
+    Lengths, copies, effective rank, neighbours, tile edges and change; with --labels, how well they tell land cover, tested on other
+    ground than was learnt from.
+    """
     from embedder.explore.report.figures import measure  # noqa: PLC0415
     from embedder.explore.report.page import render, summary  # noqa: PLC0415
     from embedder.explore.vectors.catalogue import EXPLORABLE, published_years  # noqa: PLC0415
