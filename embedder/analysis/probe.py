@@ -47,6 +47,8 @@ class Probe:
     """What came out."""
 
     chips: int
+    tested: int
+    """Of them; a fold whose margin leaves nothing to learn from is not."""
     blocks: int
     block_degrees: float
     folds: int
@@ -93,6 +95,7 @@ def probe(chips: Chips, pixels: int, vectors: Vectors, shares: Shares) -> Probe 
         ways[name] = scores_of(blocks[known], classes[known], shares[known], said[known, :count].argmax(axis=1), said[known, count:])
     return Probe(
         chips=len(chips),
+        tested=int(known.sum()),
         blocks=len(np.unique(blocks)),
         block_degrees=round(side / 12_000, 3),
         folds=int(folds.max()) + 1,

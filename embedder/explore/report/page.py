@@ -131,8 +131,9 @@ def _labels(year: str, labels: Figures) -> str:
     there = [place for place, count in enumerate(labels["chips_by_class"]) if count]
     linear = ways["linear"]
     how = (
-        f"Of {labels['chips']:,} chips drawn by lot, in {labels['blocks']:,} blocks of {labels['block_degrees']:g}° and "
-        f"{labels['folds']} folds: what is tested, and the chips beside it, is not learnt from. Intervals: 95 %, by drawing blocks again."
+        f"Of {labels['chips']:,} chips drawn by lot {labels['tested']:,} are tested, in {labels['blocks']:,} blocks of "
+        f"{labels['block_degrees']:g}° and {labels['folds']} folds: what is tested, and the chips beside it, is not learnt from. "
+        "Intervals: 95 %, by drawing blocks again."
     )
     plots = [
         _figure(

@@ -30,7 +30,7 @@ PLACES = unit(np.hstack([np.sin(WAVES), np.cos(WAVES)]))
 def found_in(vectors: np.ndarray, classes: np.ndarray = CLASSES) -> dict[str, Scores]:
     found = probe(CHIPS, 512, vectors, one_hot(classes, 3))
     assert isinstance(found, Probe)
-    assert (found.chips, found.blocks, found.folds, found.block_degrees) == (900, 25, 5, 0.256)
+    assert (found.chips, found.tested, found.blocks, found.folds, found.block_degrees) == (900, 900, 25, 5, 0.256)
     return found.ways
 
 
@@ -97,4 +97,5 @@ def test_folds_of_the_demo_leave_something_to_learn_from() -> None:
     chips = np.array([(column, row) for column in range(74, 78) for row in range(309, 313)], np.int16)
     found = probe(chips, 512, TELLING[:16], one_hot(np.arange(16) % 3, 3))
     assert isinstance(found, Probe)
+    assert (found.chips, found.tested, found.blocks) == (16, 7, 4)  # 9 lie in one block, whose margin is all the others
     assert all(first != second for first, second in pairwise(np.unique(folds_of(blocks_of(chips, 512, SIDES[3])))))
