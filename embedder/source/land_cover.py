@@ -4,6 +4,7 @@ Tiles are 3 degrees wide, on the pixels of the composites, and named by their so
 and the bucket's readme.html.
 """
 
+import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -66,7 +67,8 @@ class LandCoverMap:
             self._source: Source = open_source(location)
             self._keys = {key for key, _ in self._source.list_files(f"{VERSIONS[year]}/{year}/map/")}
         except EmbedderError as error:
-            raise type(error)(str(error).replace("--source", "--labels").replace("source", "labels' place")) from error
+            message = re.sub("^(the )?source", "the land cover map's source", str(error))
+            raise type(error)(message.replace("--source", "--labels")) from error
         if not self._keys:
             raise ConfigurationError(
                 f"{self._source.location} holds no land cover map of {year}: check --labels; "

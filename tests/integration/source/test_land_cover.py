@@ -73,7 +73,7 @@ def test_a_map_is_read_from_a_bucket_too(folder: Path, s3: S3Server) -> None:
             ".",
             "holds no land cover map of 2021: check --labels; tiles are named like v200/2021/map/ESA_WorldCover_10m_2021_v200_N36W123",
         ),
-        (2020, "nowhere", "is not a folder: check --labels"),
+        (2020, "no/source", "the land cover map's source .*/map/no/source is not a folder: check --labels"),
     ],
 )
 def test_what_is_wrong_is_said_when_there_is_no_map(folder: Path, year: int, place: str, message: str) -> None:
