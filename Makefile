@@ -21,6 +21,7 @@ demo: $(READY) ## embed a small made-up sample on this machine, and say what was
 	@$(PYTHON) -m embedder.sample $(DEMO)/source
 	@$(PYTHON) workflows/submit.py --year 2020 --local --source $(DEMO)/source --weights random:0 --columns 74-77 --output $(DEMO)/output $(ARGS)
 	@echo "See similar chips on a map: .venv/bin/embedder explore --output $(DEMO)/output --year 2020"
+	@echo "What embeddings are worth, on a page: .venv/bin/embedder report --output $(DEMO)/output --labels $(DEMO)/source --to $(DEMO)/report"
 	@echo "Open the picture to see what was embedded; read a file with geopandas.read_parquet, or look at it in QGIS."
 
 test: $(READY) ## all tests that this machine can run; ARGS="-k grid" for some of them
@@ -59,7 +60,7 @@ docs: $(READY) ## write docs/cli.md anew from the commands' help
 
 lock: $(READY) ## find the dependencies anew; ARGS=--upgrade for the newest
 	$(LOCK) pyproject.toml --output-file requirements.lock
-	$(LOCK) pyproject.toml --extra explore --extra publish --group dev --output-file requirements-dev.lock
+	$(LOCK) pyproject.toml --extra explore --extra publish --extra report --group dev --output-file requirements-dev.lock
 	$(LOCK) --group policy --output-file requirements-policy.lock
 	$(LOCK) --group audit --output-file requirements-audit.lock
 	$(LOCK) --group readers --output-file requirements-readers.lock

@@ -46,6 +46,7 @@ from embedder.storage.download import without_secrets
 ELSEWHERE = {
     "search": "embedder.cli.explore",
     "explore": "embedder.cli.explore",
+    "report": "embedder.cli.report",
     "publish": "embedder.cli.publish",
     "verify": "embedder.cli.publish",
 }

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.resources import files
 from typing import Any
@@ -22,6 +22,7 @@ from embedder.output.receipt import Receipt
 from embedder.output.run import Run
 from embedder.output.stac import column_item
 from embedder.output.times import first_second, is_rfc3339, last_second, middle, to_rfc3339
+from embedder.output.vectors import Fingerprints, Lengths, fingerprints, lengths
 from embedder.source.strip import chips_with_tiles
 
 FOOTER_KEY = b"worldcover_embeddings"
@@ -47,6 +48,10 @@ class CheckedColumn:
     sha256: str
     receipt: Receipt | None = None
     """What it cost; None in a file from before there were receipts."""
+    lengths: Lengths = field(default_factory=lambda: np.empty(0, np.float32), repr=False, compare=False)
+    """Of the embeddings, in the order of the rows."""
+    fingerprints: Fingerprints = field(default_factory=lambda: np.empty(0, np.uint64), repr=False, compare=False)
+    """Of the embeddings: the same where all their bytes are."""
 
     @property
     def rows(self) -> int:
@@ -185,7 +190,7 @@ def check(data: bytes, run: Run, column: int) -> CheckedColumn:
     receipt = _receipt_of(footer)
     _check_inferred_at(footer)
     try:
-        _check_rows(table, run, column, outcomes)
+        embeddings = _check_rows(table, run, column, outcomes)
     except (pa.ArrowException, ValueError, TypeError) as error:  # what nobody writes, such as a name that is not UTF-8
         raise InvalidFileError(f"unreadable: {' '.join(str(error).split())[:200]}") from error
     # Parquet's own checksums leave out its headers and footer, a fifth of a small file.
@@ -195,7 +200,16 @@ def check(data: bytes, run: Run, column: int) -> CheckedColumn:
     if _seal(data.replace(seal, UNSEALED, 1)) != seal:
         raise InvalidFileError("damaged: its bytes do not match the SHA-256 that it holds")
     sha256 = hashlib.sha256(data).hexdigest()
-    return CheckedColumn(column=column, outcomes=outcomes, footer=footer, size=len(data), sha256=sha256, receipt=receipt)
+    return CheckedColumn(
+        column=column,
+        outcomes=outcomes,
+        footer=footer,
+        size=len(data),
+        sha256=sha256,
+        receipt=receipt,
+        lengths=lengths(embeddings),
+        fingerprints=fingerprints(embeddings),
+    )
 
 
 def _receipt_of(footer: dict[str, Any]) -> Receipt | None:
@@ -217,7 +231,8 @@ def _seal(data: bytes) -> bytes:
 _BBOX = ("xmin", "ymin", "xmax", "ymax")
 
 
-def _check_rows(table: pa.Table, run: Run, column: int, outcomes: str) -> None:
+def _check_rows(table: pa.Table, run: Run, column: int, outcomes: str) -> NDArray[np.float32]:
+    """The embeddings, (rows, width), once every row has been found right."""
     chips = embedded_chips(run, column, outcomes)
     expected = schema(run, column, outcomes, device=None, precision=None)
     if not table.schema.equals(expected):
@@ -238,6 +253,7 @@ def _check_rows(table: pa.Table, run: Run, column: int, outcomes: str) -> None:
     for what, wrong in (("NaN or infinite", ~np.isfinite(embeddings).all(axis=1)), ("zero", ~embeddings.any(axis=1))):
         if wrong.any():
             raise InvalidFileError(f"{what} vector at chip {chips[int(wrong.argmax())].id}")
+    return embeddings
 
 
 def _box(chip: Chip) -> tuple[float, float, float, float]:

@@ -29,6 +29,8 @@ class ColumnRows:
     chips: Chips
     outcomes: str | None
     """One letter a chip, as in the footer; None where the file has none (v002)."""
+    lengths: NDArray[np.float32]
+    """(rows,): of the embeddings as they are stored."""
 
 
 def read_column(published: Published, column: int) -> ColumnRows:
@@ -50,8 +52,8 @@ def read_column(published: Published, column: int) -> ColumnRows:
     usable = (lengths > numbers.tiny) & (lengths < numbers.max)  # finalize has checked ours; of the v002 files nobody says
     vectors = vectors / np.where(usable, lengths, 1).astype(np.float32)[:, None]
     if not usable.all():
-        vectors, chips = vectors[usable], chips[usable]
-    return ColumnRows(vectors=np.ascontiguousarray(vectors), chips=chips, outcomes=outcomes)
+        vectors, chips, lengths = vectors[usable], chips[usable], lengths[usable]
+    return ColumnRows(vectors=np.ascontiguousarray(vectors), chips=chips, outcomes=outcomes, lengths=lengths.astype(np.float32))
 
 
 def _content(data: bytes, recipe: Recipe, column: int | None) -> tuple[Vectors, Chips, str | None]:
