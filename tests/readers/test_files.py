@@ -25,7 +25,7 @@ pytest.importorskip("torchgeo", reason=REASON)
 import pyarrow.dataset as ds  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 
-from tests.readers.stac import validate  # noqa: E402
+from tests.emb import emb_validator  # noqa: E402
 from tests.readers.torchgeo_reader import clay_embeddings  # noqa: E402
 
 CHIPS = [f"c{column:04d}r{row:04d}" for column in (74, 75) for row in range(309, 313)]
@@ -141,7 +141,7 @@ def test_gpio_finds_nothing_wrong(year: Path, number: int) -> None:
 def test_the_footer_is_a_stac_item_of_the_embedding_extension(published: list[Path]) -> None:
     for file in published:
         item: dict[str, Any] = json.loads(pq.read_schema(file).metadata[b"emb"])
-        validate(item)
+        emb_validator("1.0.0").validate(item)
         assert pystac.Item.from_dict(item).assets["embeddings"].href == f"./{file.name}"
 
 
@@ -149,7 +149,7 @@ def test_a_validator_would_find_what_is_wrong_with_an_item(column: Path) -> None
     item = json.loads(pq.read_schema(column).metadata[b"emb"])
     item["properties"]["emb:energy"] = {"device_type": "abacus"}
     with pytest.raises(jsonschema.ValidationError):
-        validate(item)
+        emb_validator("1.0.0").validate(item)
 
 
 def test_the_files_are_as_the_run_left_them(published: list[Path]) -> None:

@@ -2,41 +2,25 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pystac
 import pytest
 from jsonschema import Draft7Validator
-from pystac.validation.local_validator import get_local_schema_cache
-from referencing import Registry, Resource
 
 from embedder.output.receipt import Receipt
 from embedder.publish import stac
 from embedder.publish.record import Part, Record
 from embedder.publish.stac_check import fault
 from embedder.recipes import RECIPES
+from tests.emb import emb_validator
 from tests.published import json_of, made
-
-EMB = json.loads((Path(__file__).parents[2] / "golden" / "stac-emb-v0.0.1.schema.json").read_text())
-PROCESSING = {
-    "$schema": "http://json-schema.org/draft-07/schema#",
-    "definitions": {
-        "fields": {"properties": {"processing:expression": {"type": "object", "required": ["format", "expression"]}}},
-    },
-}
-"""Of what `emb` refers to on another host, what it needs of it."""
-
 
 CARD = "cuda NVIDIA H100"
 
 
 @pytest.fixture(scope="module")
 def emb() -> Draft7Validator:
-    """`emb` refers to STAC 1.0's core schemas; 1.1's, less the number, stand for them."""
-    core = {address.replace("v1.1.0", "v1.0.0"): schema for address, schema in get_local_schema_cache().items()}
-    schemas = get_local_schema_cache() | core | {"https://stac-extensions.github.io/processing/v1.2.0/schema.json": PROCESSING}
-    registry: Registry[Any] = Registry().with_resources([(name, Resource.from_contents(each)) for name, each in schemas.items()])
-    return Draft7Validator(EMB, registry=registry)
+    return emb_validator("1.1.0")
 
 
 def test_the_catalogue_is_valid_and_pystac_walks_it(tmp_path: Path, emb: Draft7Validator) -> None:
