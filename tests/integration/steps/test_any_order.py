@@ -24,7 +24,7 @@ from embedder.grid import Window
 from embedder.output.column_file import CheckedColumn
 from embedder.output.manifest import Manifest, find_manifest
 from embedder.output.run import Run, RunPlace
-from embedder.recipes import RECIPES
+from embedder.recipes import BANDS, RECIPES
 from embedder.steps.embed import embed
 from embedder.steps.finalize import finalize, unexpected_files
 from embedder.steps.inspect import inspect_columns
@@ -106,6 +106,9 @@ class Means:
 
     batch_size, device, precision, busy_s = 4, "cpu", "fp32", 0.0
     times = count()
+
+    def new_batch(self) -> NDArray[np.uint16]:
+        return np.empty((self.batch_size, len(BANDS), RECIPE.chip_pixels, RECIPE.chip_pixels), np.uint16)
 
     def encode(self, batches: Iterator[Batch]) -> Iterator[NDArray[np.float32]]:
         for pixels, _ in batches:
