@@ -46,11 +46,12 @@ policy: $(POLICY)/.ready ## checkov on what the chart renders, the pods of its w
 audit: $(AUDIT)/.ready ## known holes in what the locks name; asks a service, so that the CI does without
 	@$(AUDIT)/venv/bin/python tests/policy/audit.py --exceptions tests/policy/audit.toml --also "$(TORCH)" requirements*.lock
 
-readers: $(READERS)/.ready ## the files of a small run, opened by what others read them with, and the recipes of docs/output-format.md
-	@rm -rf $(READERS)/output
+readers: $(READERS)/.ready ## a small run's files and its data set, opened by what others read them with, and the recipes of the docs
+	@rm -rf $(READERS)/output $(READERS)/dataset
 	@$(PYTHON) -m embedder.sample $(READERS)/source
 	@$(PYTHON) workflows/submit.py --year 2020 --local --source $(READERS)/source --weights random:0 --columns 1,74-75 --output $(READERS)/output
-	@READERS_OUTPUT=$(READERS)/output $(READERS)/venv/bin/python -m pytest -p no:cacheprovider tests/readers $(ARGS)
+	@.venv/bin/embedder publish --output $(READERS)/output --to $(READERS)/dataset --form geoparquet --form int8 --form zarr
+	@READERS=$(READERS) $(READERS)/venv/bin/python -m pytest -p no:cacheprovider tests/readers $(ARGS)
 
 bench: $(READY) ## what the claims about speed rest on
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PYTHON) "$$script" || exit; done

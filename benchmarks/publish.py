@@ -130,7 +130,7 @@ def main() -> None:
         sizes = [path.stat().st_size / 1e6 for path in (dataset / form / str(YEAR)).rglob("*") if path.is_file()]
         large = sorted(size for size in sizes if size > 1)
         print(f"{form}: {done.stdout.strip()}; {sum(sizes):,.1f} MB, files of {large[0]:.1f} to {large[-1]:.1f} MB", flush=True)
-    quantisation = json.loads((dataset / "int8" / str(YEAR) / "record.json").read_bytes())["quantisation"]
+    quantisation = json.loads((dataset / "provenance" / str(YEAR) / "int8.json").read_bytes())["quantisation"]
     print(f"int8: recall@10 {quantisation['recall']:.4f} against float32, over {quantisation['queries']} chips", flush=True)
     columns = -(-arguments.rows // (HEIGHT_PIXELS // COLUMN_PIXELS))
     random = np.random.default_rng(3)

@@ -93,7 +93,7 @@ def change_file(place: Path, form: str, change: Callable[[pa.Table], pa.Table], 
     def in_record(record: Any) -> None:  # noqa: ANN401 - whatever it says
         record["parts"][0] |= {"sha256": digest, "bytes": len(out.getvalue())} | dict(values or {})
 
-    change_json(storage, f"{form}/2020/record.json", in_record)
-    item = f"{key.removesuffix('.parquet')}{'' if form == 'geoparquet' else f'_{form}'}.json"
+    change_json(storage, f"provenance/2020/{form}.json", in_record)
+    item = f"items/{Path(key).stem}{'' if form == 'geoparquet' else f'_{form}'}.json"
     change_json(storage, item, lambda said: said["assets"]["embeddings"].update({"file:checksum": f"1220{digest}"}))
     return key

@@ -7,7 +7,7 @@ import click
 from embedder.cli.options import debug_option, example, option, recipe_option
 from embedder.console.log import format_result
 from embedder.console.progress import Progress
-from embedder.errors import ConfigurationError
+from embedder.errors import ConfigurationError, require_extra
 from embedder.grid import VERSIONS
 from embedder.recipes import RECIPES
 from embedder.storage import open_readable, open_storage
@@ -43,11 +43,14 @@ class Years(click.ParamType[list[int]]):
 @debug_option
 def publish_command(output: str, *, recipe: str, to: str, years: list[int] | None, forms: tuple[str, ...], least_recall: float) -> None:
     """Make a data set for others of finished runs: files in spatial order, STAC, a data card, sums. Goes on where it was stopped."""
+    require_extra("publish", "pystac", "jsonschema", "zarr")
     from embedder.publish.dataset import DataSet  # noqa: PLC0415
     from embedder.publish.source import finished_years  # noqa: PLC0415
 
-    progress, target = Progress(), open_storage(to)
-    finished = finished_years(open_readable(output), RECIPES[recipe], years or ())
+    progress, source, target = Progress(), open_readable(output), open_storage(to)
+    if source.remark:
+        progress.say(f"NOTE: {source.remark}")
+    finished = finished_years(source, RECIPES[recipe], years or ())
     dataset = DataSet(storage=target, recipe=RECIPES[recipe], progress=progress)
     records = dataset.publish(finished, list(dict.fromkeys(forms)), least_recall=least_recall)
     lines = [f"published {RECIPES[recipe].name} at {target.url}"]
@@ -65,6 +68,7 @@ def publish_command(output: str, *, recipe: str, to: str, years: list[int] | Non
 @debug_option
 def verify_command(place: str) -> None:
     """Check a copy of a data set at PLACE, wherever it is: sums, counts, finite values, grid, STAC."""
+    require_extra("publish", "pystac", "jsonschema", "zarr")
     from embedder.publish.verify import verify  # noqa: PLC0415
 
     storage, progress = open_readable(place), Progress()

@@ -11,12 +11,12 @@ from embedder.cli.options import debug_option, example, option
 from embedder.console.log import format_result
 from embedder.console.progress import Progress
 from embedder.errors import ConfigurationError, UsageError
-from embedder.storage import ANY, Storage, open_storage
+from embedder.storage import ANY, Storage, open_readable, open_storage
 
 
 @click.command("report", epilog=example("embedder report --output build/steps --to build/report"))
 @option("--recipe", type=click.Choice(RECIPES), default=RECIPES[0], show_default=True, help="Which; v002 are Clay's own.")
-@option("--output", required=True, help="Where the embeddings are: s3://bucket/prefix or a folder.")
+@option("--output", required=True, help="Where the embeddings are: s3://bucket/prefix, https://host/path or a folder.")
 @click.option("--year", type=int, multiple=True, help="Year to report on; several times for several.  [default: all that are published]")
 @option(
     "--labels",
@@ -38,12 +38,14 @@ def report_command(output: str, recipe: str, year: tuple[int, ...], labels: str 
     # All that can be wrong in what was given is found before anything takes time.
     if labels and not find_spec("sklearn"):
         raise ConfigurationError("scikit-learn is not installed, which learns the labels: pip install '.[report]', or leave out --labels")
-    source, target = open_storage(output), open_storage(to)
+    source, target = open_readable(output), open_storage(to)
     check_apart(source, target)
     published = published_years(source, EXPLORABLE[recipe], sorted(set(year)))
     maps = {each.year: LandCoverMap(labels, each.year) for each in published} if labels else {}
     target.check_writable()
     progress = Progress()
+    if source.remark:
+        progress.say(f"NOTE: {source.remark}")
     document = measure(published, maps, progress)
     for warning in document["warnings"]:
         progress.say(f"NOTE: {warning}")

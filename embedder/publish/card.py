@@ -77,7 +77,7 @@ of the [ESA WorldCover Sentinel-2 composites]({COMPOSITES.url}) that holds no no
   `embeddings`, `geometry`, `bbox` and the times of the composite.
 - `int8/`: the same in 8 bits; a number is code * scale + offset of its dimension, which the footer's key `emb` and the STAC items hold.
 - `zarr/`: Zarr v3, (time, embedding, y, x), NaN where nothing is embedded; `outcome` says why.
-- `collection.json`: STAC, with the extension `emb`. `provenance/`: the runs' own manifests: source tiles, weights, cost.
+- `collection.json` and `items/`: STAC, with the extension `emb`. `provenance/`: the runs' own manifests: source tiles, weights, cost.
 - `SHA256SUMS`: `sha256sum -c SHA256SUMS` or `embedder verify .` checks a copy.
 
 {attribution(works)}

@@ -137,7 +137,7 @@ class DataSet:
         for record in records:
             sums |= {record.folder + part.file: part.sha256 for part in record.parts}
             for part in stac.items_of(record):
-                documents[f"{record.folder}{stac.item_name(record, part)}.json"] = _stac(stac.item(record, part, self.recipe))
+                documents[stac.item_key(record, part)] = _stac(stac.item(record, part, self.recipe))
         documents["README.md"] = card.readme(records, self.recipe).encode()
         documents[COLLECTION] = _stac(stac.collection(records, self.recipe))
         for key, data in documents.items():

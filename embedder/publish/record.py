@@ -1,4 +1,4 @@
-"""The record of what has been put of one form and year: `{form}/{year}/record.json`, by which a publication goes on where it ended.
+"""The record of what has been put of one form and year, by which a publication goes on where it ended.
 
 It is replaced after each file, so that it never names what is not there. STAC, card and sums are made of records alone.
 """
@@ -37,7 +37,7 @@ class Part:
     """A file."""
 
     file: str
-    """Beside the record, or in a folder there."""
+    """In the record's folder, or in one below it."""
     source: str
     """What it was made of: the same again would be the same file."""
     columns: str
@@ -102,8 +102,8 @@ class Record:
 
 
 def record_key(form: str, year: int) -> str:
-    """Where a record is."""
-    return f"{form}/{year}/record.json"
+    """Where a record is: not among the Parquet files, since tools take a folder of them as one table."""
+    return f"provenance/{year}/{form}.json"
 
 
 def find_record(storage: Storage, form: str, year: int) -> Record | None:

@@ -51,13 +51,17 @@ def item_name(record: Record, part: Part) -> str:
     return part.file.partition("/")[0].rpartition(".")[0] + (f"_{record.form}" if record.form != "geoparquet" else "")
 
 
+def item_key(record: Record, part: Part) -> str:
+    """Where the item of a file is: not among the Parquet files, as records are not."""
+    return f"items/{item_name(record, part)}.json"
+
+
 def item(record: Record, part: Part, recipe: Recipe) -> Json:
-    """The item of a file, or of a store of several, which lies beside it."""
-    name = item_name(record, part)
-    up = "../../"
+    """The item of a file, or of a store of several."""
+    up = "../"
     west, south, east, north = part.facts["bounds"]
     asset: Json = {
-        "href": f"./{part.file}",
+        "href": f"{up}{record.folder}{part.file}",
         "type": MEDIA[record.form],
         "roles": ["data", "embeddings"],
         "data_type": DATA_TYPE[record.form],
@@ -70,7 +74,7 @@ def item(record: Record, part: Part, recipe: Recipe) -> Json:
         "type": "Feature",
         "stac_version": VERSION,
         "stac_extensions": [EMB, FILE, PROCESSING],
-        "id": name,
+        "id": item_name(record, part),
         "collection": collection_id(recipe),
         "bbox": [west, south, east, north],
         "geometry": {"type": "Polygon", "coordinates": [[[east, south], [east, north], [west, north], [west, south], [east, south]]]},
@@ -135,7 +139,8 @@ def _properties(record: Record, part: Part, recipe: Recipe) -> Json:
 def footer(record: Record, part: Part, recipe: Recipe) -> Json:
     """What a file's own key `emb` says: its item, as far as a file can know it, and what the collection says of all."""
     said = item(record, part, recipe) | of_all(recipe, DATA_TYPE[record.form])
-    return said | {"links": _origins([record], recipe)}
+    asset = said["assets"]["embeddings"] | {"href": f"./{part.file}"}
+    return said | {"links": _origins([record], recipe), "assets": {"embeddings": asset}}
 
 
 def collection(records: Sequence[Record], recipe: Recipe) -> Json:
@@ -150,7 +155,7 @@ def collection(records: Sequence[Record], recipe: Recipe) -> Json:
         *_origins(records, recipe),
     ]
     links += [
-        {"rel": "item", "href": f"./{record.folder}{item_name(record, part)}.json", "type": "application/geo+json"}
+        {"rel": "item", "href": f"./{item_key(record, part)}", "type": "application/geo+json"}
         for record in records
         for part in items_of(record)
     ]

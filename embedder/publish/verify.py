@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from embedder.console.progress import Progress
 from embedder.errors import ConfigurationError, NotFoundError
-from embedder.grid import COLUMN_PIXELS, HEIGHT_PIXELS, NORTH, TILE_PIXELS, WEST, parse_columns
+from embedder.grid import COLUMN_PIXELS, HEIGHT_PIXELS, NORTH, TILE_PIXELS, VERSIONS, WEST, parse_columns
 from embedder.output.chip_ids import Chips, chips_of_ids
 from embedder.output.column_file import polygons
 from embedder.output.fields import parse_json
@@ -25,7 +25,7 @@ from embedder.output.manifest import Manifest
 from embedder.publish import stac
 from embedder.publish.dataset import COLLECTION, SUMS
 from embedder.publish.geoparquet import BBOX, vectors_of
-from embedder.publish.record import Part, Record, record_key
+from embedder.publish.record import FORMS, Part, Record, record_key
 from embedder.publish.stac_check import fault
 from embedder.recipes import RECIPES, Recipe
 from embedder.storage import Storage
@@ -123,7 +123,7 @@ class _Checker:
                 self._check_record(record)
         for key, (record, part) in self.parts.items():
             shown = part if record.form != "zarr" else stac.store(record)
-            if f"{record.folder}{stac.item_name(record, shown)}.json" not in self.items:
+            if stac.item_key(record, shown) not in self.items:
                 self.found.faults.append(f"{key}: {COLLECTION} has no item of it")
 
     def _check_record(self, record: Record) -> None:
@@ -252,8 +252,8 @@ def _sums(storage: Storage) -> dict[str, str]:
 def _records(storage: Storage, sums: dict[str, str], found: Verified | None) -> list[Record]:
     """Those that the sums name and that can be read."""
     records = []
-    for key in sums:
-        if posixpath.basename(key) == "record.json":
+    for key in (record_key(form, year) for year in VERSIONS for form in FORMS):
+        if key in sums:
             with _said(found or Verified(), key):
                 records.append(Record.from_json(storage.get(key).data, key))
     return records

@@ -6,11 +6,23 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def output() -> Path:
-    """Where `make readers` has embedded three columns: 74 and 75, of four chips each, and 1, of none."""
-    if "READERS_OUTPUT" not in os.environ:
+def folder() -> Path:
+    """What `make readers` has made."""
+    if "READERS" not in os.environ:
         pytest.skip("`make readers` makes these tests' environment, and the files that they open")
-    return Path(os.environ["READERS_OUTPUT"]).resolve()
+    return Path(os.environ["READERS"]).resolve()
+
+
+@pytest.fixture(scope="session")
+def output(folder: Path) -> Path:
+    """Three columns, embedded: 74 and 75, of four chips each, and 1, of none."""
+    return folder / "output"
+
+
+@pytest.fixture(scope="session")
+def dataset(folder: Path) -> Path:
+    """The same, published in every form."""
+    return folder / "dataset"
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,12 @@
 
 import shlex
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from embedder import errors
 from tests.commands import assert_one_line, exit_code, objects
 from tests.explore_output import write_output
 from tests.published import content, made
@@ -60,6 +62,15 @@ def test_publish_says_what_it_made_and_verify_that_it_is_whole(
     assert exit_code(monkeypatch, ["embedder", "verify", str(to)]) == 0
     (line,) = objects(capsys.readouterr().out)
     assert line["chips"] == {"geoparquet 2020": 240, "int8 2020": 240}
+
+
+@pytest.mark.parametrize("line", ["embedder publish --output x --to y", "embedder verify x"])
+def test_what_needs_the_extra_says_so_when_it_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    monkeypatch.setattr(errors, "find_spec", lambda name: None if name == "zarr" else find_spec(name))
+    assert exit_code(monkeypatch, line.split()) == 78
+    assert_one_line(capsys.readouterr().err, "zarr is not installed: pip install '.[publish]'")
 
 
 def test_int8_that_finds_too_little_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -42,6 +42,17 @@ def test_a_year_holds_every_row_of_its_run_once_and_all_that_the_columns_say(tmp
     assert "outcomes" not in footer
 
 
+def test_a_run_with_column_files_of_format_1_is_published_in_every_form(tmp_path: Path) -> None:
+    output = write_output(tmp_path / "output", content(chips=8), column_format=1)
+    publish(output, tmp_path / "dataset", "geoparquet", "int8", "zarr")
+    found = checked(tmp_path / "dataset")
+    assert not found.faults
+    assert set(found.chips.values()) == {48}
+    ((_, data),) = files_of(tmp_path / "dataset", "geoparquet").items()
+    assert "datetime_start" in table_of(data).column_names
+    assert "year" not in table_of(data).column_names
+
+
 def test_row_groups_are_squares_and_the_files_box_is_that_of_all_rows(tmp_path: Path) -> None:
     place = made(tmp_path, columns=range(60, 70))  # column 64 begins a cell
     path = next(place.glob("geoparquet/2020/*.parquet"))
@@ -119,8 +130,8 @@ def test_years_and_forms_published_one_by_one_are_one_data_set(tmp_path: Path) -
     collection = json_of(tmp_path / "dataset")
     items = [link["href"] for link in collection["links"] if link["rel"] == "item"]
     assert items == [
-        "./geoparquet/2020/clay-v0.1_2020_c0060-c0065.json",
-        "./int8/2021/clay-v0.1_2021_c0060-c0065_int8.json",
+        "./items/clay-v0.1_2020_c0060-c0065.json",
+        "./items/clay-v0.1_2021_c0060-c0065_int8.json",
     ]
     assert collection["extent"]["temporal"]["interval"] == [["2020-01-01T00:00:00Z", "2021-12-31T23:59:59Z"]]
     assert not checked(tmp_path / "dataset").faults
@@ -135,7 +146,7 @@ def test_int8_is_near_the_numbers_and_says_how_near(tmp_path: Path) -> None:
     scale, offset = (np.array(emb["properties"]["emb:quantization"][name], np.float32) for name in ("scale", "offset"))
     numbers = np.array(coded["embeddings"].to_pylist()) * scale + offset
     assert np.abs(numbers - np.array(exact["embeddings"].to_pylist())).max() <= 0.501 * scale.max()
-    item = json_of(place, "int8/2020/clay-v0.1_2020_c0060-c0065_int8.json")
+    item = json_of(place, "items/clay-v0.1_2020_c0060-c0065_int8.json")
     assert item["properties"]["embedder:recall_at_10"] == emb["properties"]["embedder:recall_at_10"] > 0.9
     assert item["assets"]["embeddings"]["data_type"] == "int8"
 

@@ -70,7 +70,7 @@ def test_a_whole_store_verifies_and_is_one_item(original: Path) -> None:
     assert found.chips == {"zarr 2020": 160}
     (item,) = (link["href"] for link in json_of(original)["links"] if link["rel"] == "item")
     said = json_of(original, item.removeprefix("./"))
-    assert said["assets"]["embeddings"]["href"] == "./clay-v0.1_2020.zarr"
+    assert said["assets"]["embeddings"]["href"] == f"../{STORE}"
     assert said["properties"]["embedder:rows"] == 160
     assert said["bbox"] == pytest.approx([-125 + 62 * 512 / 12000, 50 - 90 * 512 / 12000, -125 + 66 * 512 / 12000, 50])
 
@@ -108,7 +108,7 @@ def other_bytes(place: Path, key: str, data: bytes) -> None:
             if f"zarr/2020/{part['file']}" == key:
                 part |= {"sha256": sums[key], "bytes": len(data)}
 
-    change_json(storage, "zarr/2020/record.json", in_record)
+    change_json(storage, "provenance/2020/zarr.json", in_record)
 
 
 def test_a_store_that_is_not_what_it_says_is_found_though_all_sums_are_right(place: Path) -> None:

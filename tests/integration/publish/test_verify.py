@@ -10,7 +10,7 @@ from embedder.errors import ConfigurationError
 from embedder.storage import open_storage
 from tests.published import change_file, change_json, checked, made, replace
 
-ITEM = "geoparquet/2020/clay-v0.1_2020_c0060-c0065.json"
+ITEM = "items/clay-v0.1_2020_c0060-c0065.json"
 FILE = "geoparquet/2020/clay-v0.1_2020_c0060-c0065.parquet"
 
 
@@ -32,7 +32,7 @@ def test_a_copy_is_whole(place: Path) -> None:
     assert found.files == sum(path.is_file() for path in place.rglob("*")) - 2
 
 
-@pytest.mark.parametrize("name", ["LICENSE", "collection.json", FILE, ITEM, "int8/2020/record.json", "provenance/2020/manifest.json"])
+@pytest.mark.parametrize("name", ["LICENSE", "collection.json", FILE, ITEM, "provenance/2020/int8.json", "provenance/2020/manifest.json"])
 def test_a_file_that_is_gone_or_damaged_is_named(place: Path, name: str) -> None:
     path = place / name
     data = bytearray(path.read_bytes())
@@ -125,7 +125,7 @@ def test_a_count_that_is_not_the_manifests_is_found(place: Path) -> None:
 
 
 def test_codes_without_their_scale_are_found(place: Path) -> None:
-    change_json(open_storage(str(place)), "int8/2020/record.json", lambda said: said["quantisation"]["scale"].reverse())
+    change_json(open_storage(str(place)), "provenance/2020/int8.json", lambda said: said["quantisation"]["scale"].reverse())
     (wrong,) = checked(place).faults
     assert wrong.endswith(".parquet: its scale and offset are not those of its record")
 
