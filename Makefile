@@ -49,7 +49,7 @@ audit: $(AUDIT)/.ready ## known holes in what the locks name; asks a service, so
 readers: $(READERS)/.ready ## a small run's files and its data set, opened by what others read them with, and the recipes of the docs
 	@rm -rf $(READERS)/output $(READERS)/dataset
 	@$(PYTHON) -m embedder.sample $(READERS)/source
-	@$(PYTHON) workflows/submit.py --year 2020 --local --source $(READERS)/source --weights random:0 --columns 1,74-75 --output $(READERS)/output
+	@$(PYTHON) workflows/submit.py --year 2020 --local --source $(READERS)/source --weights random:0 --columns 1,74-77 --output $(READERS)/output
 	@.venv/bin/embedder publish --output $(READERS)/output --to $(READERS)/dataset --form geoparquet --form int8 --form zarr
 	@READERS=$(READERS) $(READERS)/venv/bin/python -m pytest -p no:cacheprovider tests/readers $(ARGS)
 

@@ -6,8 +6,8 @@ A whole continent is --rows 796374: the made-up embeddings of benchmarks/explore
 
 Publishing runs in a process of its own, for its time and its memory. The boxes are read with DuckDB, each in a new process, from a server
 on this machine that counts requests and bytes, and is as slow as a distant one: of the run's own files, of the data set, and of its files
-with other row groups, among them the 128 MB that geoembeddings.org names for irregular grids. DuckDB needs its extension httpfs: --duckdb
-names a Python that has it, such as that of an environment with duckdb and duckdb-extension-httpfs of one version.
+with other row groups, among them the 128 MB that geoembeddings.org names for irregular grids. DuckDB needs its extension httpfs, which the
+environment of `make readers` has: without it the boxes are left out. --duckdb names another Python.
 """
 
 import argparse
@@ -117,7 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--boxes", type=int, default=5)
-    parser.add_argument("--duckdb", default=sys.executable, metavar="PYTHON")
+    parser.add_argument("--duckdb", default="build/readers/venv/bin/python", metavar="PYTHON")
     arguments = parser.parse_args()
     output = make_output(arguments.rows)
     dataset = FOLDER / f"publish-{arguments.rows}"
@@ -132,10 +132,13 @@ def main() -> None:
         print(f"{form}: {done.stdout.strip()}; {sum(sizes):,.1f} MB, files of {large[0]:.1f} to {large[-1]:.1f} MB", flush=True)
     quantisation = json.loads((dataset / "provenance" / str(YEAR) / "int8.json").read_bytes())["quantisation"]
     print(f"int8: recall@10 {quantisation['recall']:.4f} against float32, over {quantisation['queries']} chips", flush=True)
+    if not Path(arguments.duckdb).exists():
+        print(f"the boxes are not measured: {arguments.duckdb} is not there (make readers)")
+        return
     columns = -(-arguments.rows // (HEIGHT_PIXELS // COLUMN_PIXELS))
     random = np.random.default_rng(3)
     east = WEST + columns * COLUMN_PIXELS / TILE_PIXELS
-    corners = zip(random.uniform(WEST, east - 1, arguments.boxes), random.uniform(26, NORTH - 1, arguments.boxes), strict=True)
+    corners = zip(random.uniform(WEST, max(WEST, east - 1), arguments.boxes), random.uniform(26, NORTH - 1, arguments.boxes), strict=True)
     boxes = [(float(west), float(south), float(west) + 1, float(south) + 1) for west, south in corners]
     print("\n| a box of 1 degree | files | rows | requests | MB | s |\n|---|---|---|---|---|---|")
     own = sorted((output / RECIPE.name / str(YEAR)).glob("*.parquet"))

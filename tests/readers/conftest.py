@@ -15,7 +15,7 @@ def folder() -> Path:
 
 @pytest.fixture(scope="session")
 def output(folder: Path) -> Path:
-    """Three columns, embedded: 74 and 75, of four chips each, and 1, of none."""
+    """Those of the demo, 74 to 77, of four chips each, and 1, of none."""
     return folder / "output"
 
 
@@ -43,11 +43,22 @@ def published(year: Path) -> list[Path]:
     return [year / entry["file"] for entry in json.loads((year / "_manifest.json").read_text())["columns"].values()]
 
 
+def _install(extension: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of DuckDB's, from the registry's package to where DuckDB looks for it: nothing is fetched."""
+    duckdb = pytest.importorskip("duckdb")
+    package = pytest.importorskip(f"duckdb_extension_{extension}")
+    monkeypatch.setenv("HOME", str(home))
+    file = Path(package.__file__).parent / f"extensions/v{duckdb.__version__}/{extension}.duckdb_extension"
+    duckdb.connect().install_extension(str(file))
+
+
 @pytest.fixture
 def offline_spatial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """DuckDB's extension `spatial` where DuckDB looks for it, from the registry's package: nothing is fetched."""
-    duckdb = pytest.importorskip("duckdb")
-    package = pytest.importorskip("duckdb_extension_spatial")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    file = Path(package.__file__).parent / f"extensions/v{duckdb.__version__}/spatial.duckdb_extension"
-    duckdb.connect().install_extension(str(file))
+    """DuckDB can load `spatial`."""
+    _install("spatial", tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def offline_httpfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DuckDB can load `httpfs`, and does where it is given an https address."""
+    _install("httpfs", tmp_path, monkeypatch)

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,10 @@ import pyarrow.parquet as pq  # noqa: E402
 
 from tests.emb import emb_validator  # noqa: E402
 from tests.readers.torchgeo_reader import clay_embeddings  # noqa: E402
+from tests.web_server import serving  # noqa: E402
 
-CHIPS = [f"c{column:04d}r{row:04d}" for column in (74, 75) for row in range(309, 313)]
-NAME = "clay-v0.1_2020_c0074-c0075.parquet"
+CHIPS = [f"c{column:04d}r{row:04d}" for column in range(74, 78) for row in range(309, 313)]
+NAME = "clay-v0.1_2020_c0074-c0077.parquet"
 PAGE = Path(__file__).parents[2] / "docs/dataset.md"
 
 
@@ -43,10 +45,17 @@ def embeddings(year: Path) -> dict[str, Any]:
     return {row["chip_id"]: np.array(row["embeddings"], np.float32) for table in tables for row in table.to_pylist()}
 
 
-def recipe(language: str, dataset: Path) -> str:
+@pytest.fixture
+def served(dataset: Path) -> Iterator[str]:
+    """Where a web server has it."""
+    with serving(dataset) as address:
+        yield address
+
+
+def recipe(language: str, address: str) -> str:
     """The page's own lines, with the address of this data set in place of a host's."""
     (found,) = re.findall(f"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    return str(found).replace("https://host/set", str(dataset)).replace("clay-v0.1_2020_c0000-c0159.parquet", NAME)
+    return str(found).replace("https://host/set", address).replace("clay-v0.1_2020_c0000-c0159.parquet", NAME)
 
 
 def test_geopandas_reads_it_and_the_rows_in_a_box_alone(file: Path, embeddings: dict[str, Any]) -> None:
@@ -60,8 +69,9 @@ def test_geopandas_reads_it_and_the_rows_in_a_box_alone(file: Path, embeddings: 
     assert geo["columns"]["geometry"]["bbox"] == pytest.approx(list(frame.total_bounds))
 
 
-def test_duckdb_finds_a_box_as_the_page_says(dataset: Path) -> None:
-    assert sorted(row[0] for row in duckdb.execute(recipe("sql", dataset)).fetchall()) == CHIPS
+@pytest.mark.usefixtures("offline_httpfs")
+def test_duckdb_finds_a_box_over_the_web_as_the_page_says(served: str) -> None:
+    assert sorted(row[0] for row in duckdb.connect().execute(recipe("sql", served)).fetchall()) == CHIPS
 
 
 def test_polars_reads_a_folder(dataset: Path) -> None:
@@ -82,12 +92,12 @@ def test_int8_gives_the_numbers_back_by_what_its_footer_says(dataset: Path, embe
 
 def test_torchgeo_finds_embedding_place_and_time(dataset: Path) -> None:
     found = clay_embeddings()(dataset / "geoparquet/2020")
-    assert len(found) == 8
+    assert len(found) == 16
     assert set(found[0]) == {"embedding", "x", "y", "t"}
 
 
 def test_lonboard_makes_a_layer_of_the_table(file: Path) -> None:
-    assert lonboard.PolygonLayer(table=pq.read_table(file, columns=["chip_id", "geometry"])).table.num_rows == 8
+    assert lonboard.PolygonLayer(table=pq.read_table(file, columns=["chip_id", "geometry"])).table.num_rows == 16
 
 
 @pytest.mark.usefixtures("offline_spatial")
@@ -99,9 +109,9 @@ def test_gpio_finds_nothing_wrong(dataset: Path, form: str) -> None:
     assert "✗" not in done.stdout
 
 
-def test_xarray_opens_the_store_as_the_page_says(dataset: Path, embeddings: dict[str, Any]) -> None:
+def test_xarray_opens_the_store_over_the_web_as_the_page_says(served: str, embeddings: dict[str, Any]) -> None:
     names: dict[str, Any] = {}
-    exec(compile(recipe("python", dataset), str(PAGE), "exec"), names)  # noqa: S102 - our own page
+    exec(compile(recipe("python", served), str(PAGE), "exec"), names)  # noqa: S102 - our own page
     year, here = names["year"], names["here"]
     assert dict(year.sizes) == {"time": 1, "embedding": 768, "y": 586, "x": 1359}
     assert (here.values[0] == embeddings["c0075r0309"]).all()
@@ -113,7 +123,7 @@ def test_xarray_opens_the_store_as_the_page_says(dataset: Path, embeddings: dict
 def test_pystac_walks_a_catalogue_that_is_valid(dataset: Path) -> None:
     collection = pystac.Collection.from_file(str(dataset / "collection.json"))
     items = list(collection.get_items())
-    assert sorted(item.id for item in items) == [f"clay-v0.1_2020_{part}" for part in ("c0074-c0075", "c0074-c0075_int8", "zarr")]
+    assert sorted(item.id for item in items) == [f"clay-v0.1_2020_{part}" for part in ("c0074-c0077", "c0074-c0077_int8", "zarr")]
     for thing in (collection, *items):
         said = json.loads(Path(thing.self_href).read_text())
         assert pystac.validation.validate_dict(said, extensions=[])  # what is fetched is no part of a package

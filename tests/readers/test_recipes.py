@@ -44,7 +44,7 @@ def test_every_tool_has_its_recipe() -> None:
 
 def test_geopandas_reads_what_is_published(run: Any) -> None:  # noqa: ANN401
     embeddings = run("GeoPandas")["embeddings"]
-    assert len(embeddings) == 8
+    assert len(embeddings) == 16
     assert embeddings.crs.to_epsg() == 4326
 
 
@@ -54,7 +54,7 @@ def test_a_merged_file_says_where_all_its_chips_are(run: Any) -> None:  # noqa: 
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     merged = geopandas.read_parquet("merged.parquet")
-    assert len(merged) == 8
+    assert len(merged) == 16
     metadata = pq.read_schema("merged.parquet").metadata
     assert json.loads(metadata[b"geo"])["columns"]["geometry"]["bbox"] == pytest.approx(list(merged.total_bounds))
     assert set(metadata) & {b"geo", b"emb", b"worldcover_embeddings"} == {b"geo"}
@@ -67,7 +67,7 @@ def test_duckdb_ranks_chips_in_a_box(run: Any) -> None:  # noqa: ANN401
 
 
 def test_polars_reads_a_year(run: Any) -> None:  # noqa: ANN401
-    assert run("Polars")["embeddings"].height == 8
+    assert run("Polars")["embeddings"].height == 16
 
 
 def test_torchgeo_gives_samples_with_a_time(run: Any) -> None:  # noqa: ANN401
