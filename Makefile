@@ -7,10 +7,11 @@ TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 DEMO := build/demo
 POLICY := build/policy
 AUDIT := build/audit
+READERS := build/readers
 LOCK = $(PYTHON) -m uv pip compile --python-version 3.11 --universal --generate-hashes --no-emit-package torch \
 	--no-annotate --no-header --quiet $(ARGS)
 
-.PHONY: help demo test e2e lint policy audit bench docs lock clean
+.PHONY: help demo test e2e lint policy audit readers bench docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -20,6 +21,7 @@ demo: $(READY) ## embed a small made-up sample on this machine, and say what was
 	@$(PYTHON) -m embedder.sample $(DEMO)/source
 	@$(PYTHON) workflows/submit.py --year 2020 --local --source $(DEMO)/source --weights random:0 --columns 74-77 --output $(DEMO)/output $(ARGS)
 	@echo "See similar chips on a map: .venv/bin/embedder explore --output $(DEMO)/output --year 2020"
+	@echo "What embeddings are worth, on a page: .venv/bin/embedder report --output $(DEMO)/output --labels $(DEMO)/source --to $(DEMO)/report"
 	@echo "Open the picture to see what was embedded; read a file with geopandas.read_parquet, or look at it in QGIS."
 
 test: $(READY) ## all tests that this machine can run; ARGS="-k grid" for some of them
@@ -44,6 +46,13 @@ policy: $(POLICY)/.ready ## checkov on what the chart renders, the pods of its w
 audit: $(AUDIT)/.ready ## known holes in what the locks name; asks a service, so that the CI does without
 	@$(AUDIT)/venv/bin/python tests/policy/audit.py --exceptions tests/policy/audit.toml --also "$(TORCH)" requirements*.lock
 
+readers: $(READERS)/.ready ## a small run's files and its data set, opened by what others read them with, and the recipes of the docs
+	@rm -rf $(READERS)/output $(READERS)/dataset
+	@$(PYTHON) -m embedder.sample $(READERS)/source
+	@$(PYTHON) workflows/submit.py --year 2020 --local --source $(READERS)/source --weights random:0 --columns 1,74-77 --output $(READERS)/output
+	@.venv/bin/embedder publish --output $(READERS)/output --to $(READERS)/dataset --form geoparquet --form int8 --form zarr
+	@READERS=$(READERS) $(READERS)/venv/bin/python -m pytest -p no:cacheprovider tests/readers $(ARGS)
+
 bench: $(READY) ## what the claims about speed rest on
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PYTHON) "$$script" || exit; done
 
@@ -52,9 +61,10 @@ docs: $(READY) ## write docs/cli.md anew from the commands' help
 
 lock: $(READY) ## find the dependencies anew; ARGS=--upgrade for the newest
 	$(LOCK) pyproject.toml --output-file requirements.lock
-	$(LOCK) pyproject.toml --extra explore --group dev --output-file requirements-dev.lock
+	$(LOCK) pyproject.toml --extra explore --extra publish --extra report --group dev --output-file requirements-dev.lock
 	$(LOCK) --group policy --output-file requirements-policy.lock
 	$(LOCK) --group audit --output-file requirements-audit.lock
+	$(LOCK) --group readers --output-file requirements-readers.lock
 
 clean: ## remove .venv, build/ and the caches
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
@@ -83,4 +93,14 @@ $(AUDIT)/.ready: requirements-audit.lock | $(READY)
 	@echo "Setting up pip-audit in $(AUDIT), once"
 	@$(PYTHON) -m venv --clear $(AUDIT)/venv
 	@$(AUDIT)/venv/bin/python -m pip install --disable-pip-version-check --quiet --no-compile --require-hashes --requirement requirements-audit.lock
+	@touch $@
+
+# TorchGeo's reader needs a Python that the others do not, and nearly nothing of what the whole of TorchGeo does.
+$(READERS)/.ready: requirements-readers.lock tests/readers/torchgeo.lock | $(READY)
+	@echo "Setting up the readers in $(READERS), once: a minute or two"
+	@$(PYTHON) -m venv --clear $(READERS)/venv
+	@$(READERS)/venv/bin/python -m pip install --disable-pip-version-check --quiet --no-compile --require-hashes --requirement requirements-readers.lock
+	@$(READERS)/venv/bin/python -m pip install --disable-pip-version-check --quiet --no-compile $(TORCH)
+	@$(READERS)/venv/bin/python -m pip install --disable-pip-version-check --quiet --no-compile --no-deps --ignore-requires-python --require-hashes \
+		--requirement tests/readers/torchgeo.lock
 	@touch $@

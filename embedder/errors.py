@@ -1,5 +1,7 @@
 """Every way in which a step ends without success, with its exit code. A message says what, where, and what to do."""
 
+from importlib.util import find_spec
+
 LONGEST = 2_000
 """Characters of a message, which may quote what others have written."""
 
@@ -77,6 +79,10 @@ class NotFoundError(ConfigurationError):
     """No object at this key."""
 
 
+class NoListingError(ConfigurationError):
+    """What can be read there can't be listed."""
+
+
 class NoS3Error(ConfigurationError):
     """What answers at an S3 endpoint's address is something else."""
 
@@ -97,3 +103,10 @@ class NonFiniteError(ConfigurationError):
         """Place in its batch, from 0: the caller knows the chip's name."""
         self.precision = precision
         """fp32, bf16 or fp16: what it was last computed in."""
+
+
+def require_extra(extra: str, *modules: str) -> None:
+    """ConfigurationError where modules that only an extra of this package brings are not installed."""
+    if missing := [module for module in modules if find_spec(module) is None]:
+        names = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'}"
+        raise ConfigurationError(f"{names} not installed: pip install '.[{extra}]'")

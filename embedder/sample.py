@@ -1,4 +1,4 @@
-"""A made-up tile in the source's layout and under a real tile's name, so that a demo or a test needs no download.
+"""A made-up tile in the source's layout and under a real tile's name, and its map, so that a demo or a test needs no download.
 
 The ground is invented, and looks like a bay, dunes, a river plain with fields, a town and hills seen by Sentinel-2. It is painted piece by
 piece as a function of pixel coordinates and a seed: little memory, and the same picture each time.
@@ -8,7 +8,7 @@ import functools
 import math
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from rasterio.windows import Window as RasterWindow
 from embedder.errors import ConfigurationError, UsageError
 from embedder.grid import BLOCK_PIXELS, COLUMN_PIXELS, NORTH, TILE_PIXELS, VERSIONS, WEST, Tile, format_columns
 from embedder.recipes import BANDS
+from embedder.source.land_cover import MAP_PIXELS, map_key
 
 TILE = Tile.from_name("N36W122")
 """The tile whose name and place the sample borrows."""
@@ -40,6 +41,9 @@ MARGIN_PIXELS = 250
 BURNT_YEAR = 2021
 """The year in which some fields have burnt, for change search."""
 
+MAP_CORNER = (36, -123)
+"""Latitude and longitude of the land cover map's tile that holds `TILE`, its south-west corner, degrees."""
+
 _SEED = 36_122
 _LEFT, _RIGHT = (c * COLUMN_PIXELS - TILE.window.x for c in (COLUMNS.start, COLUMNS.stop))
 _TOP, _BOTTOM = (r * COLUMN_PIXELS - TILE.window.y for r in (ROWS.start, ROWS.stop))
@@ -50,6 +54,14 @@ _CACHE_BYTES = 128 * 2**20
 """GDAL\'s cache, bytes (which is what rasterio takes a number for); with less, blocks are decompressed again and again."""
 _PIECE = 256
 """Width and height of what is painted at a time, pixels."""
+
+_COG = {
+    "level": 7,
+    "num_threads": "ALL_CPUS",
+    "overviews": "ignore_existing",
+    "overview_count": 4,
+    "overview_resampling": "nearest",
+}
 
 Array = NDArray[np.floating[Any]]
 Cells = NDArray[np.integer[Any]]
@@ -106,6 +118,17 @@ ROOFS = np.array(
     [(1500, 1430, 1370, 1800), (1900, 1650, 1450, 2150), (1250, 1150, 1080, 1500), (2500, 2480, 2430, 2700), (1650, 1300, 1130, 1900)],
     np.float32,
 )
+
+MAP_CLASSES = {
+    10: (OAK, WILLOW),
+    30: (GRASS, DUNE, LAWN),
+    40: tuple(CROPS),
+    50: (STREET, ROAD, *ROOFS),
+    60: (SAND, BURNT),
+    80: (DEEP, SHALLOW, PLUME, SURF, STREAM),
+    90: (MARSH,),
+}
+"""The palette by the numbers of the land cover map."""
 
 
 @functools.cache
@@ -329,49 +352,96 @@ def write_sample(folder: Path, year: int = 2020) -> Path:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     profile = {
-        "driver": "GTiff",
-        "width": TILE_PIXELS,
-        "height": TILE_PIXELS,
         "count": len(BANDS),
         "dtype": "uint16",
         "nodata": 0,
-        "crs": "EPSG:4326",
+        "width": TILE_PIXELS,
+        "height": TILE_PIXELS,
         "transform": rasterio.Affine(1 / TILE_PIXELS, 0, WEST + TILE.column, 0, -1 / TILE_PIXELS, NORTH - TILE.row),
     }
-    layout = {"compress": "deflate", "predictor": 2, "interleave": "pixel", "sparse_ok": True}
-    with tempfile.TemporaryDirectory(prefix=".sample-", dir=path.parent) as scratch:
+    pieces = ((window, _painted(window, year)) for window in _windows())
+    _write_cog(path, profile, ("B04", "B03", "B02", "B08"), pieces, predictor=2)  # what Sentinel-2 calls BANDS
+    return path
+
+
+def write_map(folder: Path, year: int = 2020) -> Path:
+    """Write the sample's land cover map beside it under `folder`, in the layout of the map's bucket; one that is there already is kept.
+
+    A pixel's class is that of the palette's colour that is nearest to it: right for most of the ground, as a real map is.
+    """
+    path = folder / map_key(year, *MAP_CORNER)
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    south, west = MAP_CORNER
+    north = south + MAP_PIXELS // TILE_PIXELS
+    x, y = (WEST + TILE.column - west) * TILE_PIXELS, (north - NORTH + TILE.row) * TILE_PIXELS
+    profile = {
+        "count": 1,
+        "dtype": "uint8",
+        "nodata": 0,
+        "width": MAP_PIXELS,
+        "height": MAP_PIXELS,
+        "transform": rasterio.Affine(1 / TILE_PIXELS, 0, west, 0, -1 / TILE_PIXELS, north),
+    }
+    with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES), rasterio.open(write_sample(folder, year)) as tile:
+        pieces = (
+            (RasterWindow(x + window.col_off, y + window.row_off, _PIECE, _PIECE), _classes(tile.read(window=window)))
+            for window in _windows()
+        )
+        _write_cog(path, profile, ("Map",), pieces, predictor=1)
+    return path
+
+
+def _classes(pixels: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """The map's classes (1, rows, columns) of painted pixels (4, rows, columns), 0 where there are none."""
+    numbers = np.array([number for number, colours in MAP_CLASSES.items() for _ in colours], np.uint8)
+    palette = np.sqrt(np.vstack([np.vstack(colours) for colours in MAP_CLASSES.values()]))
+    seen = np.sqrt(pixels.reshape(len(BANDS), -1).T.astype(np.float32))
+    away = (palette**2).sum(axis=1) - 2 * seen @ palette.T  # squared, less the same for all
+    classes: NDArray[np.uint8] = numbers[away.argmin(axis=1)] * pixels.any(axis=0).ravel()
+    return classes.reshape(1, *pixels.shape[1:])
+
+
+def _painted(window: RasterWindow, year: int) -> NDArray[np.uint16]:
+    y, x = (np.arange(start, start + _PIECE, dtype=np.float32) for start in (window.row_off, window.col_off))
+    return _paint(y, x, year)
+
+
+def _write_cog(
+    path: Path,
+    profile: dict[str, Any],
+    bands: tuple[str, ...],
+    pieces: Iterable[tuple[RasterWindow, NDArray[np.unsignedinteger]]],
+    *,
+    predictor: int,
+) -> None:
+    """Write the pieces as one file, there whole or not at all; the rest of it stays sparse."""
+    layout = {"compress": "deflate", "predictor": predictor, "interleave": "pixel", "sparse_ok": True}
+    with tempfile.TemporaryDirectory(prefix=".sample-", dir=path.parent) as scratch, rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES):
         plain, cog = Path(scratch, "plain.tif"), Path(scratch, "cog.tif")
         blocks = {"tiled": True, "blockxsize": BLOCK_PIXELS, "blockysize": BLOCK_PIXELS, "interleave": "pixel", "sparse_ok": True}
-        with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES), rasterio.open(plain, "w", **profile, **blocks) as target:
-            target.descriptions = ("B04", "B03", "B02", "B08")  # what Sentinel-2 calls BANDS
-            for window in _windows():
-                y, x = (np.arange(start, start + _PIECE, dtype=np.float32) for start in (window.row_off, window.col_off))
-                target.write(_paint(y, x, year), window=window)
-        cog_layout = {
-            "blocksize": BLOCK_PIXELS,
-            "level": 7,
-            "num_threads": "ALL_CPUS",
-            "overviews": "ignore_existing",
-            "overview_count": 4,
-            "overview_resampling": "nearest",
-        }
-        with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES):
-            rasterio.shutil.copy(plain, cog, driver="COG", **layout, **cog_layout)
+        with rasterio.open(plain, "w", driver="GTiff", crs="EPSG:4326", **profile, **blocks) as target:
+            target.descriptions = bands
+            for window, pixels in pieces:
+                target.write(pixels, window=window)
+        rasterio.shutil.copy(plain, cog, driver="COG", blocksize=BLOCK_PIXELS, **layout, **_COG)
         cog.replace(path)
-    return path
 
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--year", type=click.Choice(sorted(VERSIONS)), default=2020, show_default=True)
 def main(folder: Path, year: int) -> None:
-    """Write the sample tile under FOLDER, in the source's layout."""
+    """Write the sample tile under FOLDER, in the source's layout, and its land cover map, in that of the map's bucket."""
     try:
         path = write_sample(folder, year)
+        made_map = write_map(folder, year)
     except (OSError, RasterioError) as error:
         click.echo(f"error: the sample cannot be written to {folder}: {error}: choose a folder with 200 MB free to write to", err=True)
         sys.exit(ConfigurationError.exit_code)
     click.echo(f"Sample source tile: {path} ({path.stat().st_size / 1e6:.1f} MB, columns {format_columns(list(COLUMNS))})")
+    click.echo(f"Sample land cover map: {made_map} ({made_map.stat().st_size / 1e6:.1f} MB)")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from embedder.explore.vectors.ingest import open_database
 from embedder.grid import Chip, chips_in_column
 from embedder.models.weights import random_seed
 from embedder.output import column_file
+from embedder.output.formats import COLUMN_FILE
 from embedder.output.manifest import Manifest, PublishedColumn
 from embedder.output.run import Run
 from embedder.recipes import RECIPES, Recipe
@@ -39,9 +41,17 @@ def some(columns: range, count: int = 20, recipe: str = "clay-v0.1", seed: int =
     return {column: ("e" * count, vectors(1000 * seed + column, count, width)) for column in columns}
 
 
-def write_output(folder: Path, content: Content, *, year: int = 2020, recipe: str = "clay-v0.1", weights: str = "none") -> Path:
+def write_output(
+    folder: Path,
+    content: Content,
+    *,
+    year: int = 2020,
+    recipe: str = "clay-v0.1",
+    weights: str = "none",
+    column_format: int = COLUMN_FILE.written,
+) -> Path:
     """Write the files of these columns, and a manifest of these alone."""
-    run = a_run(RECIPES[recipe], year, weights)
+    run = replace(a_run(RECIPES[recipe], year, weights), column_format=column_format)
     place = folder / recipe / str(year)
     place.mkdir(parents=True, exist_ok=True)
     columns: dict[int, PublishedColumn] = {}

@@ -31,10 +31,11 @@ def vectors(place: RunPlace, column: int) -> dict[str, NDArray[np.float32]]:
 
 
 def rows(place: RunPlace, column: int, key: str | None = None) -> tuple[pa.Table, dict[str, Any]]:
-    """All that a column's file says but for what it cost, which differs from run to run: its rows, and its footer."""
+    """All that a column's file says but for what it cost and when, which differs from run to run: its rows, and its footer."""
     table = pq.read_table(BytesIO(place.storage.get(key or place.column_key(column)).data))
     footer: dict[str, Any] = json.loads(table.schema.metadata[FOOTER_KEY])
     assert footer.pop("receipt")
+    assert footer.pop("inferred_at")
     return table, footer
 
 

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from embedder.cli.options import debug_option, example, option
 from embedder.console.progress import Progress
 from embedder.console.signals import say_when_stopped
-from embedder.errors import UsageError
+from embedder.errors import UsageError, require_extra
 
 if TYPE_CHECKING:
     from embedder.explore.explorer import Explorer
@@ -22,7 +22,7 @@ RECIPES = ("clay-v0.1", "clay-v0.1-published", "clay-v1.5", "v002")
 def _shared(command: Any) -> Any:  # noqa: ANN401 - click's own
     for decorate in (
         option("--recipe", type=click.Choice(RECIPES), default=RECIPES[0], show_default=True, help="Which; v002 are Clay's own."),
-        option("--output", required=True, help="Where the embeddings are: s3://bucket/prefix or a folder."),
+        option("--output", required=True, help="Where the embeddings are: s3://bucket/prefix, https://host/path or a folder."),
     ):
         command = decorate(command)
     return command
@@ -127,9 +127,7 @@ def explore_command(  # noqa: PLR0917 - click gives them by name
     basemap: str | None,
 ) -> None:
     """Open a page with the embeddings on a map: click a place, and see what is like it."""
-    from embedder.explore.vectors.index import require  # noqa: PLC0415
-
-    require("lancedb", "fastapi", "uvicorn", "maplibre")
+    require_extra("explore", "lancedb", "fastapi", "uvicorn", "maplibre")
     if recall:
         from embedder.explore.recall import describe, measure  # noqa: PLC0415
 

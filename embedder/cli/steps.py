@@ -39,12 +39,19 @@ from embedder.steps.inspect import missing_columns
 from embedder.steps.plan import PlanOptions, plan
 from embedder.steps.preflight import failure, preflight
 from embedder.steps.status import status
-from embedder.storage import open_storage
+from embedder.storage import open_readable, open_storage
 from embedder.storage.base import os_errors_at
 from embedder.storage.download import without_secrets
 
-ELSEWHERE = {"search": "embedder.cli.explore", "explore": "embedder.cli.explore"}
+ELSEWHERE = {
+    "search": "embedder.cli.explore",
+    "explore": "embedder.cli.explore",
+    "report": "embedder.cli.report",
+    "publish": "embedder.cli.publish",
+    "verify": "embedder.cli.publish",
+}
 """Commands that pods don't need, and the modules that hold them, each as `{name}_command`."""
+UNLISTED = "can't be listed, only read: unexpected files, and columns that were embedded again, are not seen"
 
 output_option = option("--output", required=True, help="Where the files go: s3://bucket/prefix or a folder.")
 
@@ -159,7 +166,7 @@ def finalize_command(output: str, columns: list[int] | None, **options: Any) -> 
 def status_command(output: str, columns: list[int] | None, form: str, price: float | None, **options: Any) -> None:  # noqa: ANN401
     """Say what is done, missing and invalid, and what it cost, from the stored files alone."""
     progress = Progress()
-    place, run = _load(output, options, progress)
+    place, run = _load(output, options, progress, to_write=False)
     found = status(place, run, columns or list(run.columns), progress)
     facts = asdict(found) | {"receipt": [each.to_record() for each in found.receipt]}
     if price is not None:
@@ -182,6 +189,7 @@ def status_command(output: str, columns: list[int] | None, form: str, price: flo
             f"NOTE: published column {number}: {what}: embed what is missing or invalid, then finalize"
             for number, what in found.altered.items()
         ),
+        *([] if found.is_listed else [f"NOTE: {place.storage.where(place.prefix)} {UNLISTED}"]),
         *([f"NOTE: what is published is not known: {found.unreadable_manifest}"] if found.unreadable_manifest else ()),
     )
     columns_of = {name: format_columns(getattr(found, name)) for name in ("done", "missing", "published", "newer")}
@@ -292,9 +300,12 @@ def raise_failures(result: EmbedResult) -> None:
         raise ConfigurationError(f"column {column}: {error}{others}") from error
 
 
-def _load(output: str, options: dict[str, Any], progress: Progress) -> tuple[RunPlace, Run]:
+def _load(output: str, options: dict[str, Any], progress: Progress, *, to_write: bool = True) -> tuple[RunPlace, Run]:
     """The planned run; what is given beside it must agree with it."""
-    place = RunPlace(storage=open_storage(output), recipe=RECIPES[options["recipe"]], year=options["year"])
+    storage = open_storage(output) if to_write else open_readable(output)
+    if storage.remark:
+        progress.say(f"NOTE: {storage.remark}")
+    place = RunPlace(storage=storage, recipe=RECIPES[options["recipe"]], year=options["year"])
     run = place.load()
     planned = {"source": run.source, "precision": run.precision, "weights-sha256": run.checkpoint_sha256}
     given = {

@@ -16,7 +16,7 @@ from embedder.explore.vectors.ingest import open_database
 from embedder.grid import VERSIONS, Bounds
 from embedder.recipes import Recipe
 from embedder.source.inventory import PUBLIC_SOURCE, open_source
-from embedder.storage import open_storage
+from embedder.storage import open_readable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,10 @@ class Explorer:
 def open_explorer(output: str, recipe: str, years: Sequence[int], progress: Progress) -> Explorer:
     """Bring the cache up to what is published there, of these years or of all, and open it."""
     chosen = EXPLORABLE[recipe]
-    published = published_years(open_storage(output), chosen, years)
+    storage = open_readable(output)
+    if storage.remark:
+        progress.say(f"NOTE: {storage.remark}")
+    published = published_years(storage, chosen, years)
     return Explorer(chosen, published, {each.year: Searcher(open_database(each, progress)) for each in published})
 
 

@@ -3,7 +3,8 @@
 import hashlib
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -16,12 +17,18 @@ from numpy.typing import NDArray
 from embedder import __version__
 from embedder.errors import InvalidFileError
 from embedder.grid import Chip, column_chips, column_window, tile_windows
+from embedder.output.credits import attribution_of, license_of
 from embedder.output.fields import parse_json
 from embedder.output.receipt import Receipt
 from embedder.output.run import Run
+from embedder.output.stac import column_item
+from embedder.output.times import first_second, is_rfc3339, last_second, middle, to_rfc3339
+from embedder.output.vectors import Fingerprints, Lengths, fingerprints, lengths
 from embedder.source.strip import chips_with_tiles
 
 FOOTER_KEY = b"worldcover_embeddings"
+EMB_KEY = b"emb"
+"""Footer key of the file as a STAC Item, as geoembeddings.org has it."""
 SEAL_KEY = b"worldcover_embeddings_sha256"
 """Footer key of the SHA-256 of the whole file, in which UNSEALED then stands in its place."""
 UNSEALED = b"-" * 64
@@ -42,6 +49,10 @@ class CheckedColumn:
     sha256: str
     receipt: Receipt | None = None
     """What it cost; None in a file from before there were receipts."""
+    lengths: Lengths = field(default_factory=lambda: np.empty(0, np.float32), repr=False, compare=False)
+    """Of the embeddings, in the order of the rows."""
+    fingerprints: Fingerprints = field(default_factory=lambda: np.empty(0, np.uint64), repr=False, compare=False)
+    """Of the embeddings: the same where all their bytes are."""
 
     @property
     def rows(self) -> int:
@@ -49,17 +60,26 @@ class CheckedColumn:
         return self.outcomes.count("e")
 
 
-def schema(run: Run, column: int, outcomes: str, *, device: str | None, precision: str | None, receipt: Receipt | None = None) -> pa.Schema:
-    """The columns of the file, with GeoParquet's and our own metadata in the footer."""
-    timestamp = pa.timestamp("ms", tz="UTC")
-    fields = [
-        pa.field("chip_id", pa.string(), nullable=False),
-        pa.field("embeddings", pa.list_(pa.field("element", pa.float32(), nullable=False), run.recipe.width), nullable=False),
-        pa.field("geometry", pa.binary(), nullable=False),
-        pa.field("bbox", pa.struct([pa.field(name, pa.float64(), nullable=False) for name in _BBOX]), nullable=False),
-        pa.field("datetime_start", timestamp, nullable=False),
-        pa.field("datetime_end", timestamp, nullable=False),
-    ]
+def schema(
+    run: Run,
+    column: int,
+    outcomes: str,
+    *,
+    device: str | None,
+    precision: str | None,
+    receipt: Receipt | None = None,
+    inferred: datetime | None = None,
+    name: str | None = None,
+) -> pa.Schema:
+    """The columns of the file, with GeoParquet's, STAC's and our own metadata in the footer."""
+    element = pa.field("element", pa.float32(), nullable=False)
+    types = {
+        "chip_id": pa.string(),
+        "embeddings": pa.list_(element, run.recipe.width),
+        "geometry": pa.binary(),
+        "bbox": pa.struct([pa.field(name, pa.float64(), nullable=False) for name in _BBOX]),
+        **{name: type_ for name, (type_, _) in _times(run).items()},
+    }
     tiles = {tile.name: run.inventory[tile].etag for tile in tile_windows(column_window(column)) if tile in run.inventory}
     footer = {
         "format": run.column_format,
@@ -81,7 +101,23 @@ def schema(run: Run, column: int, outcomes: str, *, device: str | None, precisio
     if receipt:
         footer["receipt"] = receipt.to_record()
     chips = embedded_chips(run, column, outcomes)
-    return pa.schema(fields, metadata={b"geo": json.dumps(geo_metadata(chips)).encode(), FOOTER_KEY: json.dumps(footer).encode()})
+    metadata = {b"geo": geo_metadata(chips), FOOTER_KEY: footer}
+    if run.column_format > 1:
+        footer |= {"license": license_of(run), "attribution": attribution_of(run)}
+        if inferred:
+            footer["inferred_at"] = to_rfc3339(inferred)
+        metadata[EMB_KEY] = column_item(
+            run, column, chips, device=device, precision=precision, inferred=inferred, receipt=receipt, name=name
+        )
+    fields = [pa.field(name, type_, nullable=False) for name, type_ in types.items()]
+    return pa.schema(fields, metadata={key: json.dumps(value).encode() for key, value in metadata.items()})
+
+
+def _times(run: Run) -> dict[str, tuple[pa.DataType, Any]]:
+    """The columns that say when, each with its type and the value that all rows have."""
+    timestamp = pa.timestamp("ms", tz="UTC")
+    added = {} if run.column_format == 1 else {"year": (pa.int16(), run.year), "datetime": (timestamp, middle(run.year))}
+    return added | {"datetime_start": (timestamp, first_second(run.year)), "datetime_end": (timestamp, last_second(run.year))}
 
 
 def embedded_chips(run: Run, column: int, outcomes: str) -> list[Chip]:
@@ -98,22 +134,27 @@ def write(
     device: str | None,
     precision: str | None,
     receipt: Receipt | None = None,
+    inferred: datetime | None = None,
+    name: str | None = None,
 ) -> bytes:
-    """The file's bytes. `embeddings` is (rows, width), one row for each `e` of the outcomes, in their order."""
+    """The file's bytes. `embeddings` is (rows, width), one row for each `e` of the outcomes, in their order.
+
+    `inferred` is when they were computed, and `name` what the file will be called, where that is not what the first one is.
+    """
     chips = embedded_chips(run, column, outcomes)
     bounds = np.array([_box(chip) for chip in chips]).reshape(len(chips), 4)
-    dates = [np.datetime64(f"{run.year}-01-01T00:00:00", "ms"), np.datetime64(f"{run.year}-12-31T23:59:59", "ms")]
-    file_schema = schema(run, column, outcomes, device=device, precision=precision, receipt=receipt)
+    file_schema = schema(run, column, outcomes, device=device, precision=precision, receipt=receipt, inferred=inferred, name=name)
+    times = _times(run)
     arrays = [
         pa.array([chip.id for chip in chips], pa.string()),
         pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), type=file_schema.field("embeddings").type),
         pa.array(polygons(bounds), pa.binary()),
         pa.StructArray.from_arrays([pa.array(values) for values in bounds.T], fields=list(file_schema.field("bbox").type)),
-        *(pa.array(np.full(len(chips), date), file_schema.field("datetime_start").type) for date in dates),
+        *(pa.array([value] * len(chips), type_) for type_, value in times.values()),
     ]
     out = io.BytesIO()
     table = pa.Table.from_arrays(arrays, schema=file_schema)
-    settings = {"compression": "zstd", "use_dictionary": ["datetime_start", "datetime_end"], "write_page_checksum": True}
+    settings = {"compression": "zstd", "use_dictionary": list(times), "write_page_checksum": True}
     with pq.ParquetWriter(out, file_schema, **settings) as writer:
         writer.write_table(table)
         writer.add_key_value_metadata({SEAL_KEY: UNSEALED})
@@ -148,8 +189,9 @@ def check(data: bytes, run: Run, column: int) -> CheckedColumn:
         if (outcome == "t") == exists:
             raise InvalidFileError(f"its outcomes say {OUTCOMES[outcome]} of chip {chip.id}, the inventory says otherwise")
     receipt = _receipt_of(footer)
+    _check_inferred_at(footer)
     try:
-        _check_rows(table, run, column, outcomes)
+        embeddings = _check_rows(table, run, column, outcomes)
     except (pa.ArrowException, ValueError, TypeError) as error:  # what nobody writes, such as a name that is not UTF-8
         raise InvalidFileError(f"unreadable: {' '.join(str(error).split())[:200]}") from error
     # Parquet's own checksums leave out its headers and footer, a fifth of a small file.
@@ -159,7 +201,16 @@ def check(data: bytes, run: Run, column: int) -> CheckedColumn:
     if _seal(data.replace(seal, UNSEALED, 1)) != seal:
         raise InvalidFileError("damaged: its bytes do not match the SHA-256 that it holds")
     sha256 = hashlib.sha256(data).hexdigest()
-    return CheckedColumn(column=column, outcomes=outcomes, footer=footer, size=len(data), sha256=sha256, receipt=receipt)
+    return CheckedColumn(
+        column=column,
+        outcomes=outcomes,
+        footer=footer,
+        size=len(data),
+        sha256=sha256,
+        receipt=receipt,
+        lengths=lengths(embeddings),
+        fingerprints=fingerprints(embeddings),
+    )
 
 
 def _receipt_of(footer: dict[str, Any]) -> Receipt | None:
@@ -169,6 +220,11 @@ def _receipt_of(footer: dict[str, Any]) -> Receipt | None:
         raise InvalidFileError(f"of another form: its receipt is none ({error!s:.200})") from error
 
 
+def _check_inferred_at(footer: dict[str, Any]) -> None:
+    if "inferred_at" in footer and not is_rfc3339(footer["inferred_at"]):
+        raise InvalidFileError(f"of another form: {footer['inferred_at']!s:.100}, when it was inferred, is no time")
+
+
 def _seal(data: bytes) -> bytes:
     return hashlib.sha256(data).hexdigest().encode()
 
@@ -176,7 +232,8 @@ def _seal(data: bytes) -> bytes:
 _BBOX = ("xmin", "ymin", "xmax", "ymax")
 
 
-def _check_rows(table: pa.Table, run: Run, column: int, outcomes: str) -> None:
+def _check_rows(table: pa.Table, run: Run, column: int, outcomes: str) -> NDArray[np.float32]:
+    """The embeddings, (rows, width), once every row has been found right."""
     chips = embedded_chips(run, column, outcomes)
     expected = schema(run, column, outcomes, device=None, precision=None)
     if not table.schema.equals(expected):
@@ -185,6 +242,9 @@ def _check_rows(table: pa.Table, run: Run, column: int, outcomes: str) -> None:
         raise InvalidFileError(f"wrong count: {table.num_rows} rows for {len(chips)} embedded chips")
     if table["chip_id"].to_pylist() != [chip.id for chip in chips]:
         raise InvalidFileError("bounds off the grid: its chip ids are not those of its outcomes")
+    for name, (type_, value) in _times(run).items():
+        if not table[name].combine_chunks().equals(pa.array([value] * len(chips), type_)):
+            raise InvalidFileError(f"of another run: its {name} is not that of {run.year}")
     bounds = np.array([_box(chip) for chip in chips]).reshape(len(chips), 4)
     bbox = table["bbox"].combine_chunks()
     found = np.stack([np.asarray(bbox.field(name)) for name in _BBOX], axis=1)
@@ -194,6 +254,7 @@ def _check_rows(table: pa.Table, run: Run, column: int, outcomes: str) -> None:
     for what, wrong in (("NaN or infinite", ~np.isfinite(embeddings).all(axis=1)), ("zero", ~embeddings.any(axis=1))):
         if wrong.any():
             raise InvalidFileError(f"{what} vector at chip {chips[int(wrong.argmax())].id}")
+    return embeddings
 
 
 def _box(chip: Chip) -> tuple[float, float, float, float]:

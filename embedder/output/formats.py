@@ -25,5 +25,6 @@ class Format:
 
 RUN_RECORD = Format(written=2, older=(1,))
 """1: said by one number for record and column files alike. 2: says the column files' own, and has a checksum."""
-COLUMN_FILE = Format(written=1)
+COLUMN_FILE = Format(written=2, older=(1,))
+"""2: also `year` and `datetime`, the footer's key `emb`, licence, attribution, and when it was inferred."""
 MANIFEST = Format(written=1)

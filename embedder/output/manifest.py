@@ -9,6 +9,7 @@ from embedder import __version__
 from embedder.errors import ConfigurationError, NotFoundError
 from embedder.grid import COLUMN_COUNT, column_window
 from embedder.output.column_file import OUTCOMES, CheckedColumn
+from embedder.output.credits import attribution_of, license_of
 from embedder.output.fields import Kind, check_fields, is_count, is_file, is_flag, is_sha256, is_text, optional, parse_json
 from embedder.output.formats import MANIFEST
 from embedder.output.receipt import Receipt, total
@@ -21,6 +22,7 @@ FIELDS: dict[str, Kind] = {
     "year": is_count,
     "complete": is_flag,
     "chips": lambda value: isinstance(value, dict) and all(map(is_count, value.values())),
+    **dict.fromkeys(("license", "attribution"), lambda value: isinstance(value, dict) and all(map(is_text, (*value, *value.values())))),
     "warning": optional(is_text),
 }
 """What it says of the whole."""
@@ -55,6 +57,10 @@ class Manifest:
     chips: dict[str, int]
     """Of all columns, by outcome."""
     columns: dict[int, PublishedColumn] = field(repr=False)
+    license: dict[str, str] = field(default_factory=dict)
+    """Of the works that the embeddings rest on, by work; of none in a manifest from before they were named."""
+    attribution: dict[str, str] = field(default_factory=dict)
+    """What to name each by."""
     warning: str | None = None
     """What everyone who sees the embeddings must know."""
     receipt: tuple[Receipt, ...] = ()
@@ -80,6 +86,8 @@ class Manifest:
                 )
                 for key, column in checked.items()
             },
+            license=license_of(run),
+            attribution=attribution_of(run),
             warning=run.warning,
             receipt=total(column.receipt for column in checked.values() if column.receipt),
         )

@@ -133,6 +133,7 @@ class Run:
                 columns=tuple(parse_columns(record["columns"])),
             )
             check_fields(vars(run), FIELDS)
+            COLUMN_FILE.check(run.column_format, where)
             for file in run.inventory.values():
                 check_fields(vars(file), FILE_FIELDS)
             sums = {"config digest": (record.get("config_digest"), run.config_digest)}
@@ -199,7 +200,7 @@ class RunPlace:
         return int(match[1]) if match else None
 
     def _name(self, column: int) -> str:
-        return f"worldcover_embeddings_{self.year}_{column:04d}"
+        return column_name(self.year, column)
 
     def weights_key(self, sha256: str) -> str:
         """The encoder's weights in slim form."""
@@ -264,6 +265,11 @@ class RunPlace:
         if (run.recipe, run.year) != (self.recipe, self.year):
             raise ConfigurationError(f"{where} is the record of {run.recipe.name} {run.year}: it was moved; restore it")
         return run
+
+
+def column_name(year: int, column: int) -> str:
+    """What the names of a column's files begin with; the first one's has no more than that."""
+    return f"worldcover_embeddings_{year}_{column:04d}"
 
 
 def _sha256_of(fields: dict[str, Any]) -> str:

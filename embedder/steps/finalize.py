@@ -12,6 +12,7 @@ from embedder.output.coverage import draw_coverage
 from embedder.output.manifest import Manifest, find_manifest_of
 from embedder.output.run import Run, RunPlace
 from embedder.steps.inspect import inspect_columns
+from embedder.steps.oddities import oddities
 from embedder.storage import ANY
 
 ADVICE = {"missing": "embed them", "invalid": "embed them", "unexpected": "remove what is unexpected"}
@@ -31,6 +32,8 @@ def finalize(place: RunPlace, run: Run, columns: Sequence[int], progress: Progre
         checked = check_all(place, run, required, progress)
         files = list(checked.values())
         if note := unlike(files):
+            progress.say(f"NOTE: {note}")
+        for note in oddities(run, files):
             progress.say(f"NOTE: {note}")
         manifest = Manifest.of_columns(place, run, checked)
         data = manifest.to_json()

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 from embedder.console.progress import Progress
-from embedder.errors import InvalidFileError, NotFoundError
+from embedder.errors import InvalidFileError, NoListingError, NotFoundError
 from embedder.output import column_file
 from embedder.output.column_file import CheckedColumn
 from embedder.output.run import Run, RunPlace
@@ -26,9 +27,10 @@ class Inspected:
 def inspect_columns(place: RunPlace, run: Run, columns: Sequence[int], progress: Progress) -> Iterator[Inspected]:
     """The file of each column; many are read at a time."""
     forced: dict[int, list[str]] = {}
-    for listed in place.storage.list(place.forced_prefix):
-        if (column := place.column_of_forced(listed.key)) is not None:
-            forced.setdefault(column, []).insert(0, listed.key)
+    with suppress(NoListingError):  # of public data, which nobody but status reads here
+        for listed in place.storage.list(place.forced_prefix):
+            if (column := place.column_of_forced(listed.key)) is not None:
+                forced.setdefault(column, []).insert(0, listed.key)
     with ThreadPoolExecutor(THREADS, thread_name_prefix="inspect") as pool, progress.task("check files", columns=len(columns)):
         for found in pool.map(lambda column: inspect_column(place, run, column, forced.get(column, ())), columns):
             progress.column_done()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -222,17 +223,29 @@ class Pipeline:
     def _write(self, column: int, done: _Unfinished, receipt: Receipt) -> CheckedColumn:
         embeddings = np.array(done.embeddings, np.float32).reshape(-1, self.run.recipe.width)
         used = (self.encoder.device, self.encoder.precision) if len(embeddings) else (None, None)
-        data = column_file.write(self.run, column, "".join(done.outcomes), embeddings, device=used[0], precision=used[1], receipt=receipt)
+        before = self.found[column]
+        is_valid = isinstance(before.content, CheckedColumn)  # and may be published: readers keep it until finalize names the new one
+        key = self.place.new_forced_key(column) if is_valid else before.key
+        data = column_file.write(
+            self.run,
+            column,
+            "".join(done.outcomes),
+            embeddings,
+            device=used[0],
+            precision=used[1],
+            receipt=receipt,
+            inferred=datetime.now(UTC),
+            name=key.rpartition("/")[2],
+        )
         try:
             checked = column_file.check(data, self.run, column)
         except InvalidFileError as error:
             raise ConfigurationError(f"column {column} as embedded has a {error}: check the weights") from error
-        before = self.found[column]
-        if isinstance(before.content, CheckedColumn):  # and may be published: readers keep it until finalize names the new one
-            self.place.storage.put(self.place.new_forced_key(column), data)
+        if is_valid:
+            self.place.storage.put(key, data)
             return checked
         try:
-            self.place.storage.put(before.key, data, replaces=before.version)
+            self.place.storage.put(key, data, replaces=before.version)
         except ConflictError:
             # A rival wrote this column first: its file counts if it is valid.
             rival = inspect_column(self.place, self.run, column).content

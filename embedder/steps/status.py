@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from embedder.console.progress import Progress
-from embedder.errors import AccessDeniedError, ConfigurationError, CredentialsError, NotFoundError
+from embedder.errors import AccessDeniedError, ConfigurationError, CredentialsError, NoListingError, NotFoundError
 from embedder.output.column_file import OUTCOMES, CheckedColumn
 from embedder.output.manifest import PublishedColumn, find_manifest_of
 from embedder.output.receipt import Receipt, total
@@ -25,6 +25,8 @@ class Status:
     """What is wrong with each."""
     unexpected: list[str]
     """File names."""
+    is_listed: bool
+    """Whether the storage can be listed; where not, nobody knows of unexpected files, nor of columns embedded again."""
     published: list[int]
     """Columns in the manifest."""
     newer: list[int]
@@ -51,12 +53,17 @@ def status(place: RunPlace, run: Run, columns: Sequence[int], progress: Progress
         raise
     except ConfigurationError as error:
         unreadable = str(error)
+    try:
+        unexpected, is_listed = unexpected_files(place, columns), True
+    except NoListingError:
+        unexpected, is_listed = [], False
     valid = {column: file.content for column, file in found.items() if isinstance(file.content, CheckedColumn)}
     as_published = {
         column
         for column, file in valid.items()
         if column in published and (found[column].key, file.sha256) == (place.prefix + published[column].file, published[column].sha256)
     }
+    # Where nothing lists, what the manifest names of columns embedded again was not looked at, and is not older.
     other = [column for column in columns if column in published and column not in as_published]
     with ThreadPoolExecutor(THREADS, thread_name_prefix="hash") as pool:
         altered = dict(zip(other, pool.map(lambda column: _alteration(place, published[column]), other), strict=True))
@@ -64,9 +71,10 @@ def status(place: RunPlace, run: Run, columns: Sequence[int], progress: Progress
         done=list(valid),
         missing=[column for column, file in found.items() if file.content is None],
         invalid={column: str(file.content) for column, file in found.items() if isinstance(file.content, Exception)},
-        unexpected=unexpected_files(place, columns),
+        unexpected=unexpected,
+        is_listed=is_listed,
         published=list(published),
-        newer=[column for column in other if column in valid and found[column].key != place.prefix + published[column].file],
+        newer=[column for column in other if is_listed and column in valid and found[column].key != place.prefix + published[column].file],
         altered={column: what for column, what in altered.items() if what},
         unreadable_manifest=unreadable,
         chips={name: sum(file.outcomes.count(letter) for file in valid.values()) for letter, name in OUTCOMES.items()},

@@ -12,7 +12,7 @@ from embedder.errors import UsageError
 from embedder.storage.base import ANY, Listed, Storage, Stored, check_key, path_of, split_s3
 from embedder.storage.folder import FolderStorage
 
-__all__ = ["ANY", "Listed", "Storage", "Stored", "open_storage"]
+__all__ = ["ANY", "Listed", "Storage", "Stored", "open_readable", "open_storage"]
 
 
 def open_storage(url: str) -> Storage:
@@ -29,7 +29,17 @@ def open_storage(url: str) -> Storage:
     return FolderStorage(path_of(url).absolute())
 
 
-def _open_s3(url: str) -> Storage:
+def open_readable(url: str) -> Storage:
+    """The same to read from alone: also at an https address, and in a bucket unsigned where there are no credentials."""
+    scheme = url.partition("://")[0].lower()
+    if scheme in {"http", "https"}:
+        from embedder.storage.web import WebStorage  # noqa: PLC0415 - a pod needs none
+
+        return WebStorage(url)
+    return _open_s3(url, unsigned=None) if scheme == "s3" else open_storage(url)
+
+
+def _open_s3(url: str, *, unsigned: bool | None = False) -> Storage:
     try:
         bucket, prefix = split_s3(url)
         if prefix:
@@ -38,7 +48,7 @@ def _open_s3(url: str) -> Storage:
         raise UsageError(f"{error}: give s3://bucket/prefix") from None
     from embedder.storage.s3 import S3Storage  # noqa: PLC0415 - a folder needs no boto3
 
-    return S3Storage(bucket=bucket, prefix=prefix)
+    return S3Storage(bucket=bucket, prefix=prefix, unsigned=unsigned)
 
 
 def _folder_of(place: str) -> Path:

@@ -42,7 +42,9 @@ class Storage(ABC):
     """Objects under one root. Safe to use from several threads. Errors are those of `embedder.errors`."""
 
     url: str
-    """The root: s3://bucket/prefix, or an absolute path."""
+    """The root: s3://bucket/prefix, an absolute path, or an https address."""
+    remark: str | None = None
+    """What a person should know of how it is read."""
 
     @abstractmethod
     def get(self, key: str) -> Stored:
@@ -50,7 +52,10 @@ class Storage(ABC):
 
     @abstractmethod
     def list(self, prefix: str = "") -> Iterator[Listed]:
-        """The objects whose key starts with `prefix` (end it with / to mean a folder), in the order of their keys."""
+        """The objects whose key starts with `prefix` (end it with / to mean a folder), in the order of their keys.
+
+        NoListingError where public data can be read without being listed.
+        """
 
     @abstractmethod
     def put(self, key: str, data: bytes | Path, *, replaces: str | None = None) -> str:

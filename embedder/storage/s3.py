@@ -5,7 +5,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from http import HTTPStatus
 from io import BufferedReader, BytesIO
@@ -13,9 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
+from botocore import UNSIGNED
 from botocore.exceptions import ClientError
 
-from embedder.errors import ConfigurationError, ConflictError, TemporaryError
+from embedder.errors import (
+    AccessDeniedError,
+    ConfigurationError,
+    ConflictError,
+    EmbedderError,
+    NoListingError,
+    NotFoundError,
+    TemporaryError,
+)
 from embedder.storage import retries
 from embedder.storage.base import ANY, Listed, Storage, Stored, check_key, open_stream, os_errors_at
 from embedder.storage.s3_client import list_objects, s3_client, stat_object
@@ -36,6 +45,8 @@ WRITE_ID = "write-id"
 """The metadata that tells a put's own object from a rival's."""
 CONDITION_FAILED = {"NoSuchKey", "PreconditionFailed"}
 """Answers to a put whose condition doesn't hold; the first where there is nothing to replace."""
+ABSENT = "does not exist, or is not public: check the address, or set AWS credentials"
+"""What a refusal of an unsigned request means: where a bucket can't be listed, a key that does not exist is refused too."""
 NO_VERSION = "0"
 """What no object's version ever is."""
 
@@ -43,11 +54,14 @@ NO_VERSION = "0"
 class S3Storage(Storage):
     """Objects in a bucket whose keys start with `prefix/`. Region, credentials and endpoint are boto3's business."""
 
-    def __init__(self, *, bucket: str, prefix: str) -> None:
+    def __init__(self, *, bucket: str, prefix: str, unsigned: bool | None = False) -> None:
+        """Read unsigned with `unsigned`; with None, where there are no credentials: what is refused then is not there, or not public."""
         self.bucket = bucket
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
         self._root = f"{prefix}/" if prefix else ""
-        self._client = s3_client(max_pool_connections=CONNECTIONS)
+        self._client = s3_client(unsigned=unsigned, max_pool_connections=CONNECTIONS)
+        if getattr(self._client.meta.config, "signature_version", None) is UNSIGNED:
+            self.remark = f"no AWS credentials are found: {self.url} is read unsigned, as public data"
 
     def get(self, key: str) -> Stored:
         """The whole object, its checksum verified where the server keeps one."""
@@ -56,14 +70,17 @@ class S3Storage(Storage):
             response = self._client.get_object(Bucket=self.bucket, Key=self._key(key))
             return Stored(data=response["Body"].read(), version=_unquoted(response["ETag"]))
 
-        return self._patiently(key, get_once)
+        with self._refused(NotFoundError(f"{self.where(key)} {ABSENT}")):
+            return self._patiently(key, get_once)
 
     def list(self, prefix: str = "") -> Iterator[Listed]:
         """The objects whose key starts with `prefix`."""
-        for page in list_objects(self._client, self.bucket, self._root + prefix, partial(self._patiently, prefix)):
-            for found in page.get("Contents", []):
-                if not found["Key"].endswith("/"):  # what S3's web console makes of a folder
-                    yield Listed(key=found["Key"].removeprefix(self._root), size=found["Size"], version=_unquoted(found["ETag"]))
+        pages = list_objects(self._client, self.bucket, self._root + prefix, partial(self._patiently, prefix))
+        with self._refused(NoListingError(f"{self.where(prefix)} can't be listed without credentials: set them, or name its files")):
+            for page in pages:
+                for found in page.get("Contents", []):
+                    if not found["Key"].endswith("/"):  # what S3's web console makes of a folder
+                        yield Listed(key=found["Key"].removeprefix(self._root), size=found["Size"], version=_unquoted(found["ETag"]))
 
     def put(self, key: str, data: bytes | Path, *, replaces: str | None = None) -> str:
         """Write the object in one request, which the server refuses where its condition or checksum doesn't hold."""
@@ -103,7 +120,8 @@ class S3Storage(Storage):
     def local_path(self, key: str, scratch: Path) -> Path:
         """A download, in parallel parts of one and the same version, to a file named like the key's last part."""
         path, s3_key = scratch / Path(key).name, self._key(key)
-        known = self._patiently(key, lambda: stat_object(self._client, self.bucket, s3_key))
+        with self._refused(NotFoundError(f"{self.where(key)} {ABSENT}")):
+            known = self._patiently(key, lambda: stat_object(self._client, self.bucket, s3_key))
 
         def fetch(start: int) -> None:
             stop = min(start + PART_BYTES, known.size)
@@ -157,6 +175,14 @@ class S3Storage(Storage):
 
     def _key(self, key: str) -> str:
         return self._root + check_key(key)
+
+    @contextmanager
+    def _refused(self, error: EmbedderError) -> Iterator[None]:
+        """Raise this error where an unsigned request is refused."""
+        try:
+            yield
+        except AccessDeniedError as refusal:
+            raise (error if self.remark else refusal) from refusal
 
     def _patiently(self, key: str, attempt: Callable[[], T]) -> T:
         """What `attempt` returns, in the end; errors name the key."""

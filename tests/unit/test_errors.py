@@ -1,6 +1,9 @@
 """What a message looks like, whatever it quotes."""
 
-from embedder.errors import LONGEST, ConfigurationError, EmbedderError, one_line
+import pytest
+
+from embedder import errors
+from embedder.errors import LONGEST, ConfigurationError, EmbedderError, one_line, require_extra
 
 
 def test_a_message_stays_as_it_is_when_it_is_a_line() -> None:
@@ -20,3 +23,9 @@ def test_beginning_and_end_are_left_when_a_message_quotes_too_much() -> None:
     assert len(shown) <= LONGEST
     assert shown.startswith("s3://bucket/_run.json is not a run record (xxx")
     assert shown.endswith("xxx): restore it")
+
+
+def test_a_missing_extra_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errors, "find_spec", lambda _name: None)
+    with pytest.raises(EmbedderError, match=r"lancedb and fastapi are not installed: pip install '.\[explore\]'"):
+        require_extra("explore", "lancedb", "fastapi")

@@ -9,6 +9,8 @@ from rasterio.windows import Window
 
 from embedder import sample
 from embedder.errors import UsageError
+from embedder.grid import Chip
+from embedder.source.land_cover import CLASSES, LandCoverMap
 
 
 @pytest.fixture
@@ -116,3 +118,27 @@ def test_one_line_and_exit_code_78_when_the_folder_cannot_be_written(tmp_path: P
     assert result.exit_code == 78
     assert result.stderr.startswith("error: the sample cannot be written to ")
     assert result.stderr.count("\n") == 1
+
+
+def test_the_map_has_the_layout_of_the_real_one(tile: Path) -> None:
+    path = sample.write_map(tile.parents[3])
+    assert path.as_posix().endswith("/v100/2020/map/ESA_WorldCover_10m_2020_v100_N36W123_Map.tif")
+    assert path.stat().st_size < 2e6
+    with rasterio.open(path) as dataset:
+        assert dataset.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert dataset.shape == (36000, 36000)
+        assert dataset.dtypes == ("uint8",)
+        assert dataset.crs.to_epsg() == 4326
+        assert dataset.transform.to_gdal() == pytest.approx((-123, 1 / 12000, 0, 39, 0, -1 / 12000))
+        assert 8 in dataset.overviews(1)
+
+
+def test_the_map_says_what_is_painted_where(tile: Path) -> None:
+    sample.write_map(tile.parents[3])
+    chips = [Chip(column=column, row=row, pixels=512) for column in sample.COLUMNS for row in sample.ROWS]
+    shares = LandCoverMap(str(tile.parents[3]), 2020).shares(chip.window for chip in chips)
+    assert np.isfinite(shares).all()
+    main = [list(CLASSES)[place] for place in shares.argmax(axis=1)]
+    assert main[:4] == [80] * 4  # the sea is in the west
+    assert set(main[4:]) == {40}  # and fields in the plain
+    assert shares.max(axis=0)[list(CLASSES).index(10)] > 0.1  # woods in the hills

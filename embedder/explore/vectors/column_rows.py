@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from embedder.errors import InvalidFileError
 from embedder.explore.vectors.catalogue import Published
 from embedder.grid import COLUMN_COUNT, COLUMN_PIXELS, HEIGHT_PIXELS, NORTH, TILE_PIXELS, WEST, chips_in_column
+from embedder.output.chip_ids import Chips, chips_of_ids
 from embedder.output.column_file import FOOTER_KEY
 from embedder.output.fields import parse_json
 from embedder.recipes import Recipe
 
 Vectors = NDArray[np.float32]
 """(rows, width), each of length 1: then the cosine is a product, and its order that of the cosine of the stored embeddings."""
-Chips = NDArray[np.int16]
-"""(rows, 2): each chip's column and row, counted in chips."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +29,8 @@ class ColumnRows:
     chips: Chips
     outcomes: str | None
     """One letter a chip, as in the footer; None where the file has none (v002)."""
+    lengths: NDArray[np.float32]
+    """(rows,): of the embeddings as they are stored."""
 
 
 def read_column(published: Published, column: int) -> ColumnRows:
@@ -51,8 +52,8 @@ def read_column(published: Published, column: int) -> ColumnRows:
     usable = (lengths > numbers.tiny) & (lengths < numbers.max)  # finalize has checked ours; of the v002 files nobody says
     vectors = vectors / np.where(usable, lengths, 1).astype(np.float32)[:, None]
     if not usable.all():
-        vectors, chips = vectors[usable], chips[usable]
-    return ColumnRows(vectors=np.ascontiguousarray(vectors), chips=chips, outcomes=outcomes)
+        vectors, chips, lengths = vectors[usable], chips[usable], lengths[usable]
+    return ColumnRows(vectors=np.ascontiguousarray(vectors), chips=chips, outcomes=outcomes, lengths=lengths.astype(np.float32))
 
 
 def _content(data: bytes, recipe: Recipe, column: int | None) -> tuple[Vectors, Chips, str | None]:
@@ -67,22 +68,12 @@ def _content(data: bytes, recipe: Recipe, column: int | None) -> tuple[Vectors, 
     lists = table["embeddings"].combine_chunks()
     if lists.null_count:
         raise ValueError("an embedding is null")
-    chips = _chips_of_boxes(table["geometry"], recipe.chip_pixels) if column is None else _chips_of_ids(table["chip_id"])
+    chips = _chips_of_boxes(table["geometry"], recipe.chip_pixels) if column is None else chips_of_ids(table["chip_id"])
     if column is not None:
         across, rows = COLUMN_PIXELS // recipe.chip_pixels, HEIGHT_PIXELS // recipe.chip_pixels
         if (chips[:, 0] // across != column).any() or (chips[:, 1] >= rows).any() or len(np.unique(chips, axis=0)) < len(chips):
             raise ValueError(f"its chips are not those of column {column}, each once")
     return np.asarray(lists.flatten(), np.float32), chips, outcomes
-
-
-def _chips_of_ids(ids: pa.ChunkedArray) -> Chips:
-    """Of ids such as c1155r0287."""
-    letters = np.array(ids.to_pylist(), "S11").view(np.uint8).reshape(-1, 11)
-    digits = letters[:, [[1, 2, 3, 4], [6, 7, 8, 9]]].astype(np.int16) - ord("0")
-    if (letters[:, [0, 5, 10]] != [ord("c"), ord("r"), 0]).any() or (digits < 0).any() or (digits > 9).any():  # noqa: PLR2004 - a digit
-        raise ValueError("a chip id is none")
-    chips: Chips = (digits * np.array([1000, 100, 10, 1], np.int16)).sum(axis=2).astype(np.int16)
-    return chips
 
 
 def _chips_of_boxes(boxes: pa.ChunkedArray, pixels: int) -> Chips:

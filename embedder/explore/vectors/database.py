@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from embedder.errors import ConfigurationError
 from embedder.explore.vectors.catalogue import Published
-from embedder.explore.vectors.column_rows import Chips, ColumnRows, Vectors
+from embedder.explore.vectors.column_rows import ColumnRows, Vectors
 from embedder.grid import Chip
+from embedder.output.chip_ids import Chips
 from embedder.recipes import Recipe
 from embedder.storage import cache
 from embedder.storage.base import os_errors_at

@@ -6,7 +6,6 @@ IVF_RQ (one bit a number and its RaBitQ correction) was chosen by measurement: d
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from embedder.errors import ConfigurationError
-from embedder.explore.vectors.column_rows import Chips, Vectors
+from embedder.errors import ConfigurationError, require_extra
+from embedder.explore.vectors.column_rows import Vectors
+from embedder.output.chip_ids import Chips
 
 if TYPE_CHECKING:
     from lancedb.table import Table
@@ -35,7 +35,6 @@ STALE = 2
 ITERATIONS = 15
 SAMPLES = 64
 """Rows a partition that the partitions' centres are found from, and how often: more takes longer and finds no better ones."""
-EXTRA = "pip install '.[explore]'"
 
 
 @contextmanager
@@ -48,17 +47,11 @@ def cache_errors_at(folder: Path) -> Iterator[None]:
         raise ConfigurationError(f"the cache {folder} can't be used ({reason}): make room, or remove it, then start again") from error
 
 
-def require(*modules: str) -> None:
-    """ConfigurationError where what only `search` and `explore` need is not installed."""
-    if missing := [module for module in modules if find_spec(module) is None]:
-        raise ConfigurationError(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed: {EXTRA}")
-
-
 class Index:
     """The table of a recipe and year. `position` is the row in the cache's vectors."""
 
     def __init__(self, folder: Path, width: int) -> None:
-        require("lancedb")
+        require_extra("explore", "lancedb")
         os.environ.setdefault("LANCEDB_LOG", "error")  # it warns of each table that it makes
         import lancedb  # noqa: PLC0415 - slow, and small searches do without
 

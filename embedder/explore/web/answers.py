@@ -13,9 +13,8 @@ from embedder.explore.results import box, geojson
 from embedder.explore.search import MOST_HITS, UNLIKE_WEIGHT, Hit, Question
 from embedder.explore.web import coverage
 from embedder.grid import VERSIONS, Bounds
+from embedder.output.credits import COMPOSITES
 from embedder.output.receipt import describe
-
-ATTRIBUTION = "© ESA WorldCover project {year} / Contains modified Copernicus Sentinel data ({year}) processed by ESA WorldCover consortium"
 
 
 class Problem(BaseModel):
@@ -105,7 +104,7 @@ def info(explorer: Explorer, basemap: str | None) -> Info:
                 columns=len(searcher.database.record.columns),
                 bounds=_numbers(around) if around else None,
                 indexed=searcher.has_index,
-                attribution=ATTRIBUTION.format(year=year),
+                attribution=COMPOSITES.attribution.format(year=year),
                 cost=[f"{name}: {text}" for name, text in cost.items()],
             )
         )

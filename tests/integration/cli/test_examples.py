@@ -18,7 +18,7 @@ from embedder.cli.steps import cli
 from workflows.submit import submit
 
 ROOT = Path(__file__).parents[3]
-IN_ORDER = ("plan", "embed", "finalize", "status", "preflight", "weights", "search", "explore")
+IN_ORDER = ("plan", "embed", "finalize", "status", "preflight", "weights", "search", "explore", "report", "publish", "verify")
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_every_example_does_what_the_help_says(folder: Path) -> None:
     assert "published 1 of 1359 columns" in run(example_of(submit))
     examples = {name: example_of(cli.get_command(click.Context(cli), name)) for name in cli.list_commands(click.Context(cli))}  # type: ignore[arg-type]
     assert tuple(examples) == IN_ORDER
-    said = {name: run(examples[name]) for name in IN_ORDER[:-1]}
+    said = {name: run(examples[name]) for name in IN_ORDER if name != "explore"}
     assert "planned 1 columns" in said["plan"]
     assert "embedded 4 chips in 1 columns" in said["embed"]
     assert "published 1 of 1359 columns" in said["finalize"]
@@ -71,6 +71,9 @@ def test_every_example_does_what_the_help_says(folder: Path) -> None:
     assert said["preflight"].count("ok") == 3
     assert (folder / "build/clay-v0.1.safetensors").exists()
     assert len(said["search"].splitlines()) == 1 + 3
+    assert "2020: chips 4; " in said["report"]
+    assert "int8       2020: 4 chips in 1 files" in said["publish"]
+    assert "build/dataset is whole: " in said["verify"]
     with running(f"{examples['explore']} --no-open --port 0") as page:
         assert page.stdout
         address = page.stdout.readline().split()[4]

@@ -88,7 +88,7 @@ def test_duckdb_reads_embeddings_and_boxes(path: Path) -> None:
 def test_pyarrow_finds_types_compression_and_footer(path: Path) -> None:
     parquet = pq.ParquetFile(path)
     schema = parquet.schema_arrow
-    assert schema.names == ["chip_id", "embeddings", "geometry", "bbox", "datetime_start", "datetime_end"]
+    assert schema.names == ["chip_id", "embeddings", "geometry", "bbox", "year", "datetime", "datetime_start", "datetime_end"]
     assert schema.field("embeddings").type.list_size == 768
     assert schema.field("embeddings").type.value_type == pa.float32()
     assert {parquet.metadata.row_group(0).column(index).compression for index in range(parquet.metadata.num_columns)} == {"ZSTD"}

@@ -139,7 +139,8 @@ def test_a_record_is_refused_when_it_was_moved(place: RunPlace) -> None:
 
 def test_the_config_digest_stays_what_it_was() -> None:
     """A new option must not orphan the runs that do not set it."""
-    assert RUN.config_digest == "eeaa5d5a465602ad20cc22b4ee3636bd1e9a5847e090f7ffc50b921f5ff36b70"
+    assert RUN.config_digest == "17f3038034eba91740bba37474312a5ea009bf3470e7b29cfa681c78b77ddeff"
+    assert replace(RUN, column_format=1).config_digest == "eeaa5d5a465602ad20cc22b4ee3636bd1e9a5847e090f7ffc50b921f5ff36b70"
 
 
 def test_what_is_not_set_is_no_part_of_the_configuration() -> None:
@@ -147,7 +148,12 @@ def test_what_is_not_set_is_no_part_of_the_configuration() -> None:
     assert "column_format" not in replace(RUN, format=1).config
 
 
-@pytest.mark.parametrize(("change", "named"), [({"format": 1}, "record format 1"), ({"column_format": 99}, "column format 99")], ids=str)
+def test_a_record_is_refused_when_its_columns_are_of_a_later_form() -> None:
+    with pytest.raises(ConfigurationError, match=r"^here has format 99, this version reads 1 and 2: use the version"):
+        Run.from_json(replace(RUN, column_format=99).to_json(), "here")
+
+
+@pytest.mark.parametrize(("change", "named"), [({"format": 1}, "record format 1"), ({"column_format": 1}, "column format 1")], ids=str)
 def test_a_run_of_an_older_form_is_not_extended(place: RunPlace, change: dict[str, Any], named: str) -> None:
     place.check_current(RUN)
     with pytest.raises(ConfigurationError, match=rf"{named}.* use another --output$"):

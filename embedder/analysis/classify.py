@@ -1,0 +1,66 @@
+"""Learn classes, or their shares, from vectors, and say those of others: by the nearest vectors, and by one linear map.
+
+Both are fixed, not tuned, so that two sets of embeddings compare: who tunes them for a purpose gets some more. scikit-learn computes them
+(Pedregosa et al., JMLR 12, 2011); it comes with the extra `report`.
+"""
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors = NDArray[np.float32]
+"""(rows, width)"""
+Shares = NDArray[np.float64]
+"""(rows, classes): of each class in a chip, 0 to 1; of one class alone, 1 there and 0 elsewhere."""
+Classes = NDArray[np.int64]
+"""(rows,): the class of each, as a column of `Shares`."""
+
+NEIGHBOURS = 20
+"""As in Wu et al., "Unsupervised feature learning via non-parametric instance discrimination", CVPR 2018, and DINO after them, by size."""
+CLASS_STRENGTH = 0.1
+"""C of the logistic regression, the inverse of its penalty, on features of variance 1."""
+SHARE_PENALTY = 100.0
+"""alpha of the ridge regression, likewise."""
+ITERATIONS = 300
+
+
+def one_hot(classes: Classes, count: int) -> Shares:
+    """Each class as the shares of `count` classes."""
+    return np.eye(count)[classes]
+
+
+def by_nearest(vectors: Vectors, known: Shares, asked: Vectors, neighbours: int = NEIGHBOURS) -> Shares:
+    """The mean of what is known of the nearest vectors, which are of length 1: the order is that of the cosine."""
+    from sklearn.neighbors import NearestNeighbors  # noqa: PLC0415 - an extra, and slow to import
+
+    search = NearestNeighbors(n_neighbors=min(neighbours, len(vectors)), algorithm="brute").fit(vectors)
+    found: Shares = known[search.kneighbors(asked, return_distance=False)].mean(axis=1)
+    return found
+
+
+def linear_classes(vectors: Vectors, classes: Classes, asked: Vectors) -> Classes:
+    """Logistic regression on standardised vectors; the probe of Alain and Bengio, "Understanding intermediate layers", 2016."""
+    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+    from sklearn.pipeline import make_pipeline  # noqa: PLC0415
+    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
+
+    if len(np.unique(classes)) == 1:  # which the regression refuses
+        return np.full(len(asked), classes[0])
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=CLASS_STRENGTH, max_iter=ITERATIONS))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # nearly there is near enough
+        found: Classes = model.fit(vectors, classes).predict(asked)
+    return found
+
+
+def linear_shares(vectors: Vectors, shares: Shares, asked: Vectors) -> Shares:
+    """Ridge regression on standardised vectors, each class by itself, cut to 0 to 1: Hoerl and Kennard, Technometrics 12, 1970."""
+    from sklearn.linear_model import Ridge  # noqa: PLC0415
+    from sklearn.pipeline import make_pipeline  # noqa: PLC0415
+    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
+
+    model = make_pipeline(StandardScaler(), Ridge(alpha=SHARE_PENALTY)).fit(vectors, shares)
+    found: Shares = np.clip(model.predict(asked).reshape(len(asked), shares.shape[1]), 0, 1)
+    return found
