@@ -10,6 +10,7 @@ import rasterio
 import rasterio.merge
 
 from embedder.grid import Chip, Tile, Window, bounds_of, column_chips
+from embedder.source.blocks import BLOCK_BYTES
 from embedder.source.inventory import Source, list_tiles, open_source
 from embedder.source.strip import read_strip
 from tests.faults import FaultyProxy
@@ -131,4 +132,4 @@ def test_memory_does_not_grow_with_the_columns_length(tmp_path: Path, monkeypatc
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert embedded == tiles_high * 12_000 // 512
-    assert peaks[1] < 1.15 * peaks[0]
+    assert peaks[1] < peaks[0] + 3 * BLOCK_BYTES  # of the 12 more that are read; threads may hold one longer
