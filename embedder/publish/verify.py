@@ -4,7 +4,7 @@ import hashlib
 import json
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,9 +53,9 @@ def verify(storage: Storage, progress: Progress) -> Verified:
     """Read all that the sums name. ConfigurationError where there are no sums: it is no data set."""
     found = Verified()
     sums = _sums(storage)
-    columns_of = {key: _columns(part) for record in _records(storage, sums, found) for key, part in _parts(record)}
+    checker = _Checker(storage, sums, found)
+    columns_of = {key: _columns(part) for key, (_, part) in checker.parts.items()}
     with progress.task("verify", columns=sum(map(len, columns_of.values()))), scratch_folder() as scratch:
-        checker = _Checker(storage, sums, found)
         for key in sums:
             with _said(found, key):
                 path = storage.local_path(key, scratch)
@@ -73,8 +73,8 @@ class _Checker:
 
     def __init__(self, storage: Storage, sums: dict[str, str], found: Verified) -> None:
         self.storage, self.sums, self.found = storage, sums, found
-        self.records = {record.folder: record for record in _records(storage, sums, None)}
-        self.parts = {key: (record, part) for record in self.records.values() for key, part in _parts(record)}
+        self.records = {record.folder: record for record in _records(storage, sums, found)}
+        self.parts = {record.folder + part.file: (record, part) for record in self.records.values() for part in record.parts}
         self.items: set[str] = set()
 
     def check(self, key: str, path: Path) -> None:
@@ -100,8 +100,8 @@ class _Checker:
         recipe = _recipe(record)
         store, _, name = part.file.partition("/")
         if name == "zarr.json":
-            below = {file.removeprefix(f"{store}/"): key for key, file in ((key, part.file) for key, (_, part) in self.parts.items())}
-            small = {name: self.storage.get(key).data for name, key in below.items() if not zarr_store.is_of_a_strip(name)}
+            names = [each.file.removeprefix(f"{store}/") for each in record.parts]
+            small = {name: self.storage.get(f"{record.folder}{store}/{name}").data for name in names if not zarr_store.is_of_a_strip(name)}
             if wrong := zarr_store.store_fault(small, recipe, record.year):
                 raise _WrongError(wrong)
         elif name.startswith(f"{zarr_store.EMBEDDINGS}/c/"):
@@ -249,18 +249,14 @@ def _sums(storage: Storage) -> dict[str, str]:
     return sums
 
 
-def _records(storage: Storage, sums: dict[str, str], found: Verified | None) -> list[Record]:
+def _records(storage: Storage, sums: dict[str, str], found: Verified) -> list[Record]:
     """Those that the sums name and that can be read."""
     records = []
     for key in (record_key(form, year) for year in VERSIONS for form in FORMS):
         if key in sums:
-            with _said(found or Verified(), key):
+            with _said(found, key):
                 records.append(Record.from_json(storage.get(key).data, key))
     return records
-
-
-def _parts(record: Record) -> Sequence[tuple[str, Part]]:
-    return [(record.folder + part.file, part) for part in record.parts]
 
 
 def _columns(part: Part) -> list[int]:

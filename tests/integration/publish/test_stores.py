@@ -10,6 +10,7 @@ from embedder.errors import TemporaryError
 from embedder.grid import Chip
 from embedder.publish.zarr_store import MEANINGS
 from embedder.storage import open_storage
+from embedder.storage.base import Stored
 from embedder.storage.folder import FolderStorage
 from tests.explore_output import write_output
 from tests.published import change_json, checked, content, json_of, made, publish, replace, sums_of
@@ -121,3 +122,18 @@ def test_a_store_that_is_not_what_it_says_is_found_though_all_sums_are_right(pla
     axis = f"{STORE}/x/c/0"
     other_bytes(place, axis, (place / axis).read_bytes()[:-100])
     assert any(wrong.startswith(f"{STORE}/zarr.json: ") for wrong in checked(place).faults)
+
+
+def test_the_files_of_other_forms_are_not_taken_into_memory_when_a_store_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, got, get = made(tmp_path, "geoparquet", "zarr"), [], FolderStorage.get
+
+    def noted(storage: FolderStorage, key: str) -> Stored:
+        got.append(key)
+        return get(storage, key)
+
+    monkeypatch.setattr(FolderStorage, "get", noted)
+    assert not checked(place).faults
+    assert any(key.endswith("zarr.json") for key in got)
+    assert not [key for key in got if key.endswith(".parquet")]
