@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.readers.modules import reader
+
 
 @pytest.fixture(scope="session")
 def folder() -> Path:
@@ -45,8 +47,8 @@ def published(year: Path) -> list[Path]:
 
 def _install(extension: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One of DuckDB's, from the registry's package to where DuckDB looks for it: nothing is fetched."""
-    duckdb = pytest.importorskip("duckdb")
-    package = pytest.importorskip(f"duckdb_extension_{extension}")
+    duckdb = reader("duckdb")
+    package = reader(f"duckdb_extension_{extension}")
     monkeypatch.setenv("HOME", str(home))
     file = Path(package.__file__).parent / f"extensions/v{duckdb.__version__}/{extension}.duckdb_extension"
     duckdb.connect().install_extension(str(file))

@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 
-REASON = "`make readers` makes the environment that has it"
-duckdb = pytest.importorskip("duckdb", reason=REASON)
-geopandas = pytest.importorskip("geopandas", reason=REASON)
-lonboard = pytest.importorskip("lonboard", reason=REASON)
-polars = pytest.importorskip("polars", reason=REASON)
-pystac = pytest.importorskip("pystac", reason=REASON)
-xarray = pytest.importorskip("xarray", reason=REASON)
-pytest.importorskip("torchgeo", reason=REASON)
+from tests.readers.modules import reader
+
+duckdb = reader("duckdb")
+geopandas = reader("geopandas")
+lonboard = reader("lonboard")
+polars = reader("polars")
+pystac = reader("pystac")
+xarray = reader("xarray")
+reader("torchgeo")
 
 import numpy as np  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402

@@ -10,17 +10,18 @@ from typing import Any
 
 import pytest
 
-REASON = "`make readers` makes the environment that has it"
-duckdb = pytest.importorskip("duckdb", reason=REASON)
-geopandas = pytest.importorskip("geopandas", reason=REASON)
-jsonschema = pytest.importorskip("jsonschema", reason=REASON)
-lonboard = pytest.importorskip("lonboard", reason=REASON)
-pandas = pytest.importorskip("pandas", reason=REASON)
-polars = pytest.importorskip("polars", reason=REASON)
-pyarrow = pytest.importorskip("pyarrow", reason=REASON)
-pyogrio = pytest.importorskip("pyogrio", reason=REASON)
-pystac = pytest.importorskip("pystac", reason=REASON)
-pytest.importorskip("torchgeo", reason=REASON)
+from tests.readers.modules import reader
+
+duckdb = reader("duckdb")
+geopandas = reader("geopandas")
+jsonschema = reader("jsonschema")
+lonboard = reader("lonboard")
+pandas = reader("pandas")
+polars = reader("polars")
+pyarrow = reader("pyarrow")
+pyogrio = reader("pyogrio")
+pystac = reader("pystac")
+reader("torchgeo")
 
 import pyarrow.dataset as ds  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-REASON = "`make readers` makes the environment that has it"
+from tests.readers.modules import reader
+
 for needed in ("duckdb", "geopandas", "lonboard", "polars", "pyarrow", "torchgeo"):
-    pytest.importorskip(needed, reason=REASON)
+    reader(needed)
 
 from tests.readers.torchgeo_reader import clay_embeddings  # noqa: E402
 
