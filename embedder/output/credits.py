@@ -1,7 +1,7 @@
 """Whose work the embeddings rest on: licence and attribution of the composites and of the weights."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from embedder.output.run import Run
 from embedder.recipes import Model
@@ -47,10 +47,14 @@ WEIGHTS: Mapping[Model, Credit] = {
 """Of a model's public checkpoint."""
 
 
+def composites_of(year: int) -> Credit:
+    """The composites of a year, with its attribution."""
+    return replace(COMPOSITES, attribution=COMPOSITES.attribution.format(year=year))
+
+
 def credits_of(run: Run) -> dict[str, Credit]:
     """What a run's embeddings rest on: the composites, and the weights unless they are random, which are nobody's."""
-    composites = Credit(**vars(COMPOSITES) | {"attribution": COMPOSITES.attribution.format(year=run.year)})
-    return {"composites": composites} | ({"weights": WEIGHTS[run.recipe.model]} if run.seed is None else {})
+    return {"composites": composites_of(run.year)} | ({"weights": WEIGHTS[run.recipe.model]} if run.seed is None else {})
 
 
 def license_of(run: Run) -> dict[str, str]:

@@ -4,11 +4,10 @@ Facts: stac-extensions/embeddings v0.0.1; what is not in a core schema or an ext
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from embedder.grid import TILE_PIXELS
-from embedder.output.credits import COMPOSITES, WEIGHTS, Credit
+from embedder.output.credits import COMPOSITES, WEIGHTS, Credit, composites_of
 from embedder.output.receipt import Receipt, total
 from embedder.output.stac import collection_fields
 from embedder.output.times import first_second, last_second, middle, to_rfc3339
@@ -31,8 +30,7 @@ Json = dict[str, Any]
 def works(records: Sequence[Record], recipe: Recipe) -> list[Credit]:
     """What the data set rests on, each with its own terms: the composites, and the weights unless they are random."""
     years = sorted({record.year for record in records})
-    composites = [replace(COMPOSITES, attribution=COMPOSITES.attribution.format(year=year)) for year in years]
-    return [*composites, *([] if all(record.warning for record in records) else [WEIGHTS[recipe.model]])]
+    return [*map(composites_of, years), *([] if all(record.warning for record in records) else [WEIGHTS[recipe.model]])]
 
 
 def license_of(records: Sequence[Record], recipe: Recipe) -> str:

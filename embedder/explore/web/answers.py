@@ -13,7 +13,7 @@ from embedder.explore.results import box, geojson
 from embedder.explore.search import MOST_HITS, UNLIKE_WEIGHT, Hit, Question
 from embedder.explore.web import coverage
 from embedder.grid import VERSIONS, Bounds
-from embedder.output.credits import COMPOSITES
+from embedder.output.credits import composites_of
 from embedder.output.receipt import describe
 
 
@@ -104,7 +104,7 @@ def info(explorer: Explorer, basemap: str | None) -> Info:
                 columns=len(searcher.database.record.columns),
                 bounds=_numbers(around) if around else None,
                 indexed=searcher.has_index,
-                attribution=COMPOSITES.attribution.format(year=year),
+                attribution=composites_of(year).attribution,
                 cost=[f"{name}: {text}" for name, text in cost.items()],
             )
         )
