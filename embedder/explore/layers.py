@@ -165,9 +165,8 @@ def _write_tiff(layer: Layer, path: Path) -> None:
             if is_share:
                 tiff.scales = tuple(PERCENT if index == band else scale for index, scale in enumerate(tiff.scales, 1))
                 tiff.set_band_unit(band, "%")
-        tiff.update_tags(
-            YEAR=str(layer.year), RECIPE=layer.recipe.name, **{name.upper(): _text(said) for name, said in layer.metadata.items()}
-        )
+        said = {"year": layer.year, "recipe": layer.recipe.name} | layer.metadata
+        tiff.update_tags(**{name.upper(): each if isinstance(each, str) else json.dumps(each) for name, each in said.items()})
 
 
 def _statistics(values: NDArray[np.float64], pixels: int) -> dict[str, str]:
