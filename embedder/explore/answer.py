@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedder.errors import UsageError
-from embedder.explore.layers import Layer, area_km2
+from embedder.explore.layers import Layer, chip_km2
 from embedder.explore.vectors.database import Database, Mask
 from embedder.output.chip_ids import Chips
 
@@ -78,7 +78,7 @@ class Answer:
 
     def km2(self, mask: Mask) -> float:
         """The ground that some of its chips cover, km2."""
-        return area_km2(self.chips[mask], self.database.recipe.chip_pixels)
+        return float(chip_km2(self.chips[mask, 1], self.database.recipe.chip_pixels).sum())
 
     def layer(self, metadata: dict[str, Any]) -> Layer:
         """As a file has it."""

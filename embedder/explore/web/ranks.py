@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder.output.chip_ids import Chips
+from embedder.explore.answer import Answer
+from embedder.explore.layers import chip_km2
 
 BEST = 0xFFFF
 """The rank of the best; 0 is no chip, 1 the worst."""
@@ -29,13 +30,47 @@ class Ranks:
     """(rows, columns)."""
 
 
-def ranks_of(chips: Chips, scores: NDArray[np.float32]) -> Ranks:
-    """The ranks of chips (n, 2: column, row) by their scores (n,), of which the highest is best; equal ones have the same rank."""
-    if not len(chips):
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """What a threshold leaves."""
+
+    percentile: float
+    value: float
+    """Distance, score or change."""
+    chips: int
+    km2: float
+
+
+def ranks_of(answer: Answer) -> Ranks:
+    """Of every chip; equal ones have the same rank."""
+    if not len(answer.values):
         return Ranks(column=0, row=0, values=np.zeros((0, 0), np.uint16))
-    order = np.sort(scores)
-    lower = np.searchsorted(order, scores, side="left") / max(len(order) - 1, 1)
+    chips, goodness = answer.chips.astype(np.int64), answer.goodness
+    lower = np.searchsorted(np.sort(goodness), goodness, side="left") / max(len(goodness) - 1, 1)
     (west, north), (east, south) = chips.min(axis=0).tolist(), chips.max(axis=0).tolist()
     values = np.zeros((south - north + 1, east - west + 1), np.uint16)
-    values[chips[:, 1] - north, chips[:, 0] - west] = 1 + np.round(lower * (BEST - 1))
+    values[chips[:, 1] - north, chips[:, 0] - west] = 1 + np.floor(lower * (BEST - 1))
     return Ranks(column=west, row=north, values=values)
+
+
+def levels_of(answer: Answer) -> list[Level]:
+    """What each of PERCENTILES leaves, as `Answer.above` does."""
+    count = len(answer.values)
+    if not count:
+        return []
+    order = np.argsort(answer.goodness)
+    goodness = answer.goodness[order]
+    ground = np.cumsum(chip_km2(answer.chips[order, 1], answer.database.recipe.chip_pixels)[::-1])[::-1]
+    levels = []
+    for percentile in PERCENTILES:
+        value = goodness[int(np.ceil(percentile / 100 * (count - 1)))]
+        first = int(np.searchsorted(goodness, value))
+        levels.append(
+            Level(
+                percentile=round(percentile, 2),
+                value=round(abs(float(value)) if answer.nearest_first else float(value), 6),
+                chips=count - first,
+                km2=round(float(ground[first]), 1),
+            )
+        )
+    return levels

@@ -7,9 +7,9 @@ const FINENESS = 8; // rows of the picture for each row of chips, where they are
 const MOST_ROWS = 4096; // of a picture, which every graphics card takes
 
 export class Layer {
-  /** `column` and `row` of the first chip, `columns` and `rows` of them; `levels` are [percentile, score, chips, km2]. */
-  constructor({ column, row, columns, rows, levels }, ranks) {
-    Object.assign(this, { column, row, columns, rows, levels, ranks });
+  /** `column` and `row` of the first chip, `columns` and `rows` of them; `levels` are [percentile, value, chips, km2]. */
+  constructor({ column, row, columns, rows, measure, levels }, ranks) {
+    Object.assign(this, { column, row, columns, rows, measure, levels, ranks });
   }
 
   /** Asks for a question's layer. */

@@ -8,10 +8,10 @@ import { layerRequest } from "./question.js";
 const FIRST = 99; // percentile that the slider begins at
 const RAMP = { light: [[250, 220, 130], [240, 110, 60], [130, 15, 90]], dark: [[90, 40, 110], [225, 85, 75], [255, 235, 150]] };
 
-/** `context()` tells { info, grid, map, question }; `say(text)` tells a person something. */
+/** `context()` tells { info, grid, map, question }. */
 export class Whole {
-  constructor({ context, say }) {
-    Object.assign(this, { context, say });
+  constructor(context) {
+    this.context = context;
     this.canvas = document.createElement("canvas");
     find("whole").addEventListener("toggle", () => this.#change());
     find("above").addEventListener("input", () => this.#draw());
@@ -56,14 +56,14 @@ export class Whole {
   #draw() {
     if (!this.layer) return;
     const { grid, info, question } = this.context();
-    const [percentile, score, chips, km2] = this.layer.levels[find("above").value];
+    const [percentile, value, chips, km2] = this.layer.levels[find("above").value];
     this.percentile = percentile;
     const best = Number((100 - percentile).toFixed(2));
     find("share").textContent = `${best} %`;
     find("above").setAttribute("aria-valuetext", `the best ${best} percent: ${chips} chips`);
-    const what = question.mode === "change" ? "changed by" : question.unlike.length ? "score" : "distance";
-    const side = question.mode === "change" || question.unlike.length ? "at least" : "at most";
-    find("covers").textContent = `${chips.toLocaleString("en")} chips, ${Math.round(km2).toLocaleString("en")} km²; ${what} ${side} ${score}`;
+    const { measure } = this.layer;
+    const side = measure === "distance" ? "at most" : "at least";
+    find("covers").textContent = `${chips.toLocaleString("en")} chips, ${Math.round(km2).toLocaleString("en")} km²: ${measure} ${side} ${value}`;
     for (const link of find("whole").querySelectorAll("a")) {
       link.href = address("layer/download", { format: link.dataset.format, above: percentile, ...layerRequest(question, info) });
     }
