@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from itertools import groupby, pairwise
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +28,15 @@ from embedder.recipes import Recipe
 from embedder.storage import cache
 from embedder.storage.base import os_errors_at
 
-FORMAT = 1
+FORMAT = 2
 """Of the cache; one with another format is made anew."""
 BLOCK_ROWS = 512
 """Read and multiplied at a time: 1.5 MB, which stay in a core's cache. Larger blocks take up to twice as long beside other load."""
 KEY_BASE = 1 << 14
 """More than a column has rows of chips."""
+
+LENGTH_TOLERANCE = 1e-3
+"""Of a vector, which is of length 1 but for rounding."""
 
 Mask = NDArray[np.bool_]
 """(rows,): which rows are meant."""
@@ -45,6 +49,8 @@ class StoredColumn:
     identity: str
     start: int
     rows: int
+    crc: int
+    """Of its chips, as the file has them."""
     outcomes: str | None
     """Run-length text, `300t5e281n`; None where the file says nothing."""
 
@@ -82,8 +88,11 @@ class Database:
         flags = os.O_RDWR | os.O_CREAT
         self._vectors = os.open(self.folder / "vectors.f32", flags, 0o644)
         self._chips_file = os.open(self.folder / "chips.i16", flags, 0o644)
-        self.chips: Chips = np.frombuffer(os.pread(self._chips_file, self.rows * 4, 0), np.int16).reshape(-1, 2)
+        stored = os.pread(self._chips_file, self.rows * 4, 0)
+        self.chips: Chips = np.frombuffer(stored[: len(stored) // 4 * 4], np.int16).reshape(-1, 2)
         self.live: Mask = np.zeros(self.rows, np.bool_)
+        if len(self.chips) < self.rows:  # damaged, as `is_sound` says
+            self.chips = np.zeros((self.rows, 2), np.int16)
         for column in self.record.columns.values():
             self.live[column.start : column.start + column.rows] = True
         keys = _keys(self.chips)
@@ -137,6 +146,22 @@ class Database:
                 self._read(buffer[: stop - start], start)
                 yield start, buffer[: stop - start]
 
+    def is_sound(self) -> bool:
+        """Whether the files hold what the record says: all chips, and of vectors, too many to be read each time, each column's ends."""
+        if os.fstat(self._vectors).st_size < self.rows * 4 * self.recipe.width:
+            return False
+        for column in self.record.columns.values():
+            if not column.rows:
+                continue
+            first, last = column.start, column.start + column.rows - 1
+            if crc32(self.chips[first : last + 1]) != column.crc:
+                return False
+            with np.errstate(all="ignore"):
+                lengths = np.linalg.norm(self.vectors([first, last]), axis=1)
+            if not (np.abs(lengths - 1) < LENGTH_TOLERANCE).all():
+                return False
+        return True
+
     @contextmanager
     def locked(self) -> Iterator[bool]:
         """One process at a time adds columns; yields whether another one had to be waited for."""
@@ -170,7 +195,8 @@ class Database:
             _write(self._vectors, content.vectors, rows * 4 * self.recipe.width)
             _write(self._chips_file, content.chips, rows * 4)
             outcomes = None if content.outcomes is None else _run_lengths(content.outcomes)
-            columns[column] = StoredColumn(identity=identity, start=rows, rows=len(content.chips), outcomes=outcomes)
+            crc = crc32(np.ascontiguousarray(content.chips))
+            columns[column] = StoredColumn(identity=identity, start=rows, rows=len(content.chips), crc=crc, outcomes=outcomes)
             rows += len(content.chips)
         os.fdatasync(self._vectors)
         os.fdatasync(self._chips_file)

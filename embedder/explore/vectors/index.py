@@ -5,7 +5,7 @@ IVF_RQ (one bit a number and its RaBitQ correction) was chosen by measurement: d
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,15 @@ STALE = 2
 ITERATIONS = 15
 SAMPLES = 64
 """Rows a partition that the partitions' centres are found from, and how often: more takes longer and finds no better ones."""
+
+
+def is_sound(folder: Path, width: int, rows: int, query: NDArray[np.float32]) -> bool:
+    """Whether a database's index is there and answers: LanceDB says in many ways that it does not."""
+    try:
+        index = Index(folder, width)
+        return index.is_trained and index.rows >= rows and len(index.candidates(query, 1)) > 0
+    except (OSError, RuntimeError, ValueError):
+        return False
 
 
 @contextmanager
@@ -133,4 +142,6 @@ class Index:
 
     def _trained_rows(self) -> int:
         """Rows that the index was made for, or none where it was not finished."""
-        return int(self._note.read_text()) if self._note.exists() and self.is_trained else 0
+        with suppress(FileNotFoundError, ValueError):  # cut off, or damaged: it is made anew
+            return int(self._note.read_text()) if self.is_trained else 0
+        return 0

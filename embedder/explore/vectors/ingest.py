@@ -8,7 +8,8 @@ from embedder.console.progress import Progress
 from embedder.explore.vectors.catalogue import Published
 from embedder.explore.vectors.column_rows import ColumnRows, read_column
 from embedder.explore.vectors.database import Database, folder_of
-from embedder.explore.vectors.index import Index, cache_errors_at
+from embedder.explore.vectors.index import INDEX_FROM, Index, cache_errors_at
+from embedder.explore.vectors.index import is_sound as index_is_sound
 
 TOGETHER = 32
 """Columns that are read at a time and committed together: some 60 MB."""
@@ -20,11 +21,15 @@ DONE = "indexed"
 def open_database(published: Published, progress: Progress) -> Database:
     """The cache of a recipe and year, holding exactly what is published. Opens at once where it does already."""
     database = Database(folder_of(published), published.recipe, published.year, published.digest)
-    if _is_current(database, published):
+    if _is_current(database, published) and _is_sound(database):
         return database
     with database.locked() as waited:
         if waited:
             progress.say("another process was adding columns to the same cache")
+        if not _is_sound(database):
+            progress.say(f"NOTE: the cache {database.folder} is damaged: it is made anew")
+            with cache_errors_at(database.folder):
+                database.clear()
         if not _is_current(database, published):
             _bring_up(database, published, progress)
     database.reload()
@@ -35,6 +40,15 @@ def _is_current(database: Database, published: Published) -> bool:
     stored = {column: kept.identity for column, kept in database.record.columns.items()}
     wanted = {column: file.identity for column, file in published.columns.items()}
     return database.record.digest == published.digest and stored == wanted and (database.folder / DONE).exists()
+
+
+def _is_sound(database: Database) -> bool:
+    if not database.is_sound():
+        return False
+    if database.count < INDEX_FROM or not (database.folder / DONE).exists():
+        return True
+    query = database.vectors(database.sorted_keys()[1][:1])[0]
+    return index_is_sound(database.folder, database.recipe.width, database.rows, query)
 
 
 def _bring_up(database: Database, published: Published, progress: Progress) -> None:
@@ -74,9 +88,13 @@ def _without_the_rest(database: Database, published: Published) -> Index:
         database.clear()  # another run's vectors, or more replaced rows than live ones
     database.cut()
     (database.folder / DONE).unlink(missing_ok=True)
-    index = Index(database.folder, database.recipe.width)
-    index.cut(database.rows)
-    if index.rows < database.rows:  # somebody removed the table
+    try:
+        index = Index(database.folder, database.recipe.width)
+        index.cut(database.rows)
+        rows = index.rows
+    except (OSError, RuntimeError, ValueError):  # damaged, as LanceDB says
+        rows = -1
+    if rows < database.rows:  # or somebody removed the table
         database.clear()
         index = Index(database.folder, database.recipe.width)
     return index

@@ -9,7 +9,7 @@ from embedder.console.progress import Progress
 from embedder.explore import search
 from embedder.explore.explorer import Explorer, open_explorer
 from embedder.explore.search import Searcher
-from embedder.explore.vectors import index
+from embedder.explore.vectors import index, ingest
 from tests.explore_output import opened, some, vectors, write_output
 
 
@@ -22,6 +22,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def indexed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Searcher:
     monkeypatch.setattr(index, "INDEX_FROM", 1_000)
     monkeypatch.setattr(search, "INDEX_FROM", 1_000)
+    monkeypatch.setattr(ingest, "INDEX_FROM", 1_000)
     searcher = Searcher(opened(write_output(tmp_path / "out", some(range(4), 400))))
     assert searcher.has_index
     return searcher

@@ -1,5 +1,6 @@
 """What is published: found, or one clear error; also of the published v002 files."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from embedder.explore.vectors.catalogue import EXPLORABLE, V002, published_years
 from embedder.explore.vectors.ingest import open_database
 from embedder.grid import Chip
 from embedder.storage import open_storage
-from tests.explore_output import vectors
+from tests.explore_output import some, vectors, write_output
 
 pytestmark = pytest.mark.usefixtures("_own_cache")
 
@@ -22,6 +23,21 @@ pytestmark = pytest.mark.usefixtures("_own_cache")
 def test_nothing_published_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nothing is published for 2020, 2021 at .*make demo"):
         published_years(open_storage(str(tmp_path)), EXPLORABLE["clay-v0.1"])
+
+
+@pytest.mark.parametrize(
+    ("output", "recipe", "year", "message"),
+    [
+        ("out", "clay-v1.5", 2020, "there is --recipe clay-v0.1 --year 2020"),
+        ("out", "clay-v0.1", 2021, "there is --recipe clay-v0.1 --year 2020"),
+        ("out/clay-v0.1", "clay-v0.1", 2020, "this is the folder of one recipe: give --output {parent}/out$"),
+        ("out/clay-v0.1/2020/", "clay-v0.1", 2020, "this is the folder of one recipe and year: give --output {parent}/out$"),
+    ],
+)
+def test_what_is_there_is_named_when_it_is_another(tmp_path: Path, output: str, recipe: str, year: int, message: str) -> None:
+    write_output(tmp_path / "out", some(range(1)))
+    with pytest.raises(ConfigurationError, match=message.format(parent=re.escape(str(tmp_path)))):
+        published_years(open_storage(f"{tmp_path}/{output}"), EXPLORABLE[recipe], [year])
 
 
 @pytest.mark.parametrize("prefix", ["v002/", ""])

@@ -1,13 +1,14 @@
 """A cache that is damaged, or on a disk that is full: named, with what to do."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from embedder.console.progress import Progress
 from embedder.errors import ConfigurationError
-from embedder.explore.search import Searcher
-from embedder.explore.vectors.database import Database
+from embedder.explore.search import Question, Searcher
+from embedder.grid import Chip
 from tests.disks import mounted
 from tests.explore_output import opened, some, write_output
 
@@ -15,21 +16,47 @@ pytestmark = pytest.mark.usefixtures("_own_cache")
 UNUSABLE = r"^the cache .*/2020 can't be used \(.*\): make room, or remove it, then start again$"
 
 
-def damage(database: Database) -> None:
-    for path in (database.folder / "lance").rglob("*.manifest"):
-        path.write_bytes(b"no manifest of LanceDB's")
+QUESTION = Question(like=[Chip(column=1, row=3, pixels=512)], count=5)
 
 
-def test_refused_when_the_table_is_damaged_and_columns_are_added(tmp_path: Path) -> None:
-    damage(opened(write_output(tmp_path / "out", some(range(2)))))
-    with pytest.raises(ConfigurationError, match=UNUSABLE):
-        opened(write_output(tmp_path / "out", some(range(3))))
+def zeroed(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
 
 
-def test_refused_when_the_table_of_an_index_is_damaged(indexed: Searcher) -> None:
-    damage(indexed.database)
-    with pytest.raises(ConfigurationError, match=UNUSABLE):
-        Searcher(indexed.database)
+def halved(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    ("files", "harm"),
+    [
+        ("vectors.f32", zeroed),
+        ("vectors.f32", halved),
+        ("vectors.f32", Path.unlink),
+        ("chips.i16", zeroed),
+        ("chips.i16", halved),
+        ("lance/chips.lance/_indices/*/index.idx", Path.unlink),
+        ("lance/chips.lance/data/*", zeroed),
+        ("lance/chips.lance/_versions/*.manifest", halved),
+        ("record.json", halved),
+    ],
+)
+def test_a_damaged_cache_is_made_anew(
+    indexed: Searcher, tmp_path: Path, files: str, harm: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = indexed.search(QUESTION)
+    for path in indexed.database.folder.glob(files):
+        harm(path)
+    capsys.readouterr()
+    again = Searcher(opened(tmp_path / "out"))
+    assert again.has_index
+    assert again.search(QUESTION) == before
+    assert files == "record.json" or "is damaged: it is made anew" in capsys.readouterr().err
+
+
+def test_a_damaged_note_of_the_index_does_not_keep_columns_from_being_added(indexed: Searcher, tmp_path: Path) -> None:
+    (indexed.database.folder / "lance" / "trained-rows").write_bytes(b"\xff\xfe")
+    assert opened(write_output(tmp_path / "out", some(range(5), 400))).count == 2_000
 
 
 def test_refused_when_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
