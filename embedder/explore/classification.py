@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from embedder.analysis.blocks import Numbers
 from embedder.analysis.classify import NEIGHBOURS, Classes, Tell, Vectors, learn_classes, learn_nearest, one_hot
 from embedder.analysis.validate import Mask, Validation, validate
-from embedder.errors import ConfigurationError, UsageError, require_extra
+from embedder.errors import UsageError, require_extra
 from embedder.explore.labels import Labels, place_labels
 from embedder.explore.layers import Layer
 from embedder.explore.search import within
