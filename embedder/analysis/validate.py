@@ -107,7 +107,7 @@ def validate(
     if isinstance(split, str):
         return split
     said = cross_validated(chips, split.folds, tell, count)
-    known = np.isfinite(said).all(axis=1)
+    known: Mask = np.isfinite(said).all(axis=1)
     if not known.any():
         return NOTHING_LEFT
     true = classes[known]
