@@ -67,7 +67,7 @@ def cells_in(shape: Any, pixels: int) -> Cells:  # noqa: ANN401 - Shapely has no
     cells = np.stack(np.meshgrid(np.arange(left, right + 1), np.arange(top, bottom + 1), indexing="ij"), axis=-1).reshape(-1, 2)
     middles = (cells + 0.5) * pixels / TILE_PIXELS * [1, -1] + [WEST, NORTH]
     shapely.prepare(clipped)
-    inside = cells[shapely.contains_xy(clipped, middles)]
+    inside: Cells = cells[shapely.contains_xy(clipped, middles)]
     if not len(inside):
         inside = _cells_of(shapely.get_coordinates(shapely.point_on_surface(clipped)), pixels)
     return inside

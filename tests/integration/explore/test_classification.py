@@ -57,7 +57,8 @@ def test_every_chip_gets_the_class_that_scikit_learn_says(database: Database, la
 
     found = classify(database, labels, method=method)
     everything = database.vectors(np.arange(database.rows))
-    learnt = everything[[database.position(Chip(column=c, row=r, pixels=512)) for c, r in labels.chips.tolist()]]  # type: ignore[misc]
+    places = [database.position(Chip(column=column, row=row, pixels=512)) for column, row in labels.chips.tolist()]
+    learnt = everything[np.array(places, np.int64)]
     logistic = make_pipeline(StandardScaler(), LogisticRegression(C=CLASS_STRENGTH, max_iter=ITERATIONS))
     knn = KNeighborsClassifier(neighbours_for(len(learnt)), metric="cosine")
     expected = (logistic if method == "logistic" else knn).fit(learnt, labels.codes).predict_proba(everything)
@@ -69,7 +70,7 @@ def test_every_chip_gets_the_class_that_scikit_learn_says(database: Database, la
     assert (found.validation.tested, found.validation.blocks, found.validation.most_frequent) == (192, 20, 0.5)
     accuracy, confusion = found.validation.scores.accuracy, np.array(found.validation.scores.confusion)
     assert accuracy.value == pytest.approx(np.trace(confusion) / confusion.sum(), abs=1e-4)
-    assert accuracy.value > 0.95
+    assert (accuracy.value or 0) > 0.95
     assert confusion.sum(axis=1).tolist() == [96, 96]
 
 
