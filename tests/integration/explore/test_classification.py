@@ -9,6 +9,7 @@ import rasterio
 from embedder.analysis.classify import CLASS_STRENGTH, ITERATIONS
 from embedder.analysis.validate import Validation
 from embedder.errors import UsageError
+from embedder.explore import classification
 from embedder.explore import colours as colours_module
 from embedder.explore.classification import classify, neighbours_for
 from embedder.explore.colours import principal_colours, write_picture
@@ -100,6 +101,20 @@ def test_labels_are_learnt_from_when_they_are_too_few_to_test(database: Database
     assert found.validation == "4 chips have both an embedding and classes: 10 are the least that say anything"
     wet = np.array([is_wet(*place) for place in found.layer.chips.tolist()])
     assert ((found.layer.fields["class"] == 1) == wet).mean() > 0.9
+
+
+def test_too_many_labels_are_drawn_by_lot_and_a_rare_class_keeps_its_own(
+    database: Database, labels: Labels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr(classification, "MOST_LABELS", 60)
+    monkeypatch.setattr(classification, "FEW_LABELS", 5)
+    rare = Labels(pixels=512, chips=labels.chips, classes=("common", "rare"), codes=(np.arange(192) % 48 == 0).astype(np.int64))
+    found = classify(database, rare, method="knn")
+    assert found.labelled == {"common": 188 * 60 // 192, "rare": 4}
+    assert found.notes == ("of 192 labelled chips 62 are learnt from, drawn by lot",)
+    first, again, other = (classification.draw(rare.codes, seed).tolist() for seed in (0, 0, 1))
+    assert first == again != other
 
 
 def test_what_can_t_be_answered_is_said(database: Database, labels: Labels) -> None:
