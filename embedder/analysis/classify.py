@@ -1,6 +1,6 @@
 """Learn classes, or their shares, from vectors, and say those of others: by the nearest vectors, and by one linear map.
 
-Both are fixed, not tuned, so that two sets of embeddings compare: who tunes them for a purpose gets some more. scikit-learn computes them
+Both are fixed, not tuned, so that two sets of embeddings compare: who tunes them for a purpose gets some more. scikit-learn fits the maps
 (Pedregosa et al., JMLR 12, 2011); it comes with the extras `report` and `classify`.
 """
 

@@ -56,7 +56,7 @@ def check_method(method: str) -> None:
 def classify(
     database: Database, labels: Labels, *, method: str = METHODS[0], seed: int = 0, bounds: Bounds | None = None
 ) -> Classification:
-    """Learn from the labels, and say the class of each of its chips, or of those that touch a box.
+    """Learn from the labels, and say the class of each chip of the year, or of those that touch a box.
 
     Equal seeds give equal answers: the seed draws the folds and the intervals of the test, and the labels where they are too many.
     UsageError for a wrong method or an empty box, ConfigurationError where the labels don't do (`place_labels`) or scikit-learn is not
