@@ -21,6 +21,7 @@ demo: $(READY) ## embed a small made-up sample on this machine, and say what was
 	@$(PYTHON) -m embedder.sample $(DEMO)/source
 	@$(PYTHON) workflows/submit.py --year 2020 --local --source $(DEMO)/source --weights random:0 --columns 74-77 --output $(DEMO)/output $(ARGS)
 	@echo "See similar chips on a map: .venv/bin/embedder explore --output $(DEMO)/output --year 2020"
+	@echo "A class for every chip: .venv/bin/embedder classify --output $(DEMO)/output --labels $(DEMO)/source/labels.geojson --to $(DEMO)/classes.tif"
 	@echo "What embeddings are worth, on a page: .venv/bin/embedder report --output $(DEMO)/output --labels $(DEMO)/source --to $(DEMO)/report"
 	@echo "Open the picture to see what was embedded; read a file with geopandas.read_parquet, or look at it in QGIS."
 
