@@ -1,0 +1,276 @@
+"""The package in a notebook: `import embedder`, then `embedder.open`, `embedder.run` and `embedder.embed`.
+
+Chips come as GeoDataFrames (EPSG:4326, a box a row), vectors as arrays whose rows are theirs, and every error is an `EmbedderError` whose
+one line says what to do. All of it is what the commands do, by the same code. Nothing is said unless `progress=True`; then it is on
+standard error. Like the commands, the three functions first forget other programs' settings of GDAL and PROJ in this process's environment,
+as a conda or QGIS leaves them: they lead to another release's data.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from numbers import Real
+from os import PathLike
+from typing import TYPE_CHECKING, Any, TypeGuard, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from embedder.console.progress import Progress
+from embedder.errors import NotFoundError, UsageError
+from embedder.explore.frames import frame, rows_within
+from embedder.explore.places import chip_at, parse_box, parse_chip, position_of
+from embedder.explore.search import Question, Searcher
+from embedder.explore.vectors.catalogue import EXPLORABLE, Published, published_years
+from embedder.explore.vectors.database import Database
+from embedder.explore.vectors.part import FEW, Part, columns_in, columns_of
+from embedder.grid import VERSIONS, Bounds, Chip, parse_columns
+from embedder.machine import forget_other_installs
+from embedder.recipes import RECIPES, Precision, Recipe
+from embedder.source.inventory import PUBLIC_SOURCE
+from embedder.storage import open_readable
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+
+Box = tuple[float, float, float, float]
+"""West, south, east, north, degrees: the chips that touch it with more than an edge are meant."""
+Place = str | tuple[float, float]
+"""A chip: by its id, c1155r0287, or by a longitude and latitude in it, degrees."""
+
+
+def open(  # noqa: A001 - as rasterio and h5py have it
+    output: str | PathLike[str], recipe: str | None = None, year: int | None = None, *, progress: bool = False
+) -> "Embeddings":
+    """What is published under an output, read as it is asked for: first its manifests alone.
+
+    `output` is a folder, s3://bucket/prefix (unsigned where there are no AWS credentials) or https://host/path; `recipe` is `clay-v0.1`
+    by default, or `clay-v0.1-published`, `clay-v1.5`, `v002`; without a year, all that are published are opened.
+    ConfigurationError where nothing is published, TemporaryError where it is out of reach.
+    """
+    forget_other_installs()
+    chosen, output = _recipe(recipe, EXPLORABLE), str(output)
+    published = published_years(open_readable(output), chosen, [] if year is None else [year])
+    return Embeddings(output, published, Progress(quiet=not progress))
+
+
+def run(
+    output: str | PathLike[str],
+    year: int,
+    *,
+    columns: str | Iterable[int] = "all",
+    recipe: str | None = None,
+    source: str = PUBLIC_SOURCE,
+    weights: str | None = None,
+    weights_sha256: str | None = None,
+    precision: Precision = "auto",
+    force: bool = False,
+    device: str = "auto",
+    columns_together: int | None = None,
+    progress: bool = False,
+) -> "Embeddings":
+    """Embed columns of a year on this machine, publish them, and open them: what `submit.py --local` does, with the same options.
+
+    `columns` are numbers from 0 to 1358, or a text such as "1155-1158,17"; finished ones are skipped, unless by `force`. `weights` is a
+    path, an https or s3 address, or random:SEED; by default Clay's public checkpoint. Where a column fails, nothing is published, and the
+    first error is raised.
+    """
+    forget_other_installs()
+    from embedder.steps.local import run_local  # noqa: PLC0415 - rasterio comes with it
+    from embedder.steps.plan import PlanOptions  # noqa: PLC0415
+
+    chosen, output = _recipe(recipe, RECIPES), str(output)
+    if year not in VERSIONS:
+        raise UsageError(f"there is no composite of {year}: choose {' or '.join(map(str, VERSIONS))}")
+    if precision not in get_args(Precision):
+        raise UsageError(f"no such precision: {precision!r}; choose {', '.join(get_args(Precision))}")
+    options = PlanOptions(
+        recipe=chosen,
+        year=year,
+        columns=_columns(columns),
+        source=source,
+        weights=chosen.weights if weights is None else weights,
+        weights_sha256=weights_sha256,
+        precision=precision,
+    )
+    run_local(output, options, Progress(quiet=not progress), force=force, device=device, columns_together=columns_together).raise_failures()
+    return open(output, chosen.name, year, progress=progress)
+
+
+def embed(
+    pixels: NDArray[np.uint16],
+    lonlat: ArrayLike,
+    year: int,
+    *,
+    recipe: str | None = None,
+    weights: str | None = None,
+    device: str = "auto",
+    precision: Precision = "auto",
+    progress: bool = False,
+) -> NDArray[np.float32]:
+    """Embeddings (n, width) of your own chips, one vector a chip, as a column's file has them: not of length 1.
+
+    `pixels` is (n, 4, s, s), uint16: red, green, blue and near infrared as reflectance x 10000, of 10 m, s as the recipe has it (512, for
+    `clay-v1.5` 256). `lonlat` is (n, 2), the chips' centres, degrees, longitude first. A pixel that is 0 is nodata in the composites, which
+    the model never sees: leave such chips out. `weights` is as in `run`; what it names is fetched once and kept, as the last model is.
+    UsageError where an array is of another form, WeightsError where the weights can't be used.
+    """
+    forget_other_installs()
+    from embedder.models.own_chips import embed_chips  # noqa: PLC0415 - imports torch
+
+    chosen, places = _recipe(recipe, RECIPES), np.asarray(lonlat, np.float64)
+    location = chosen.weights if weights is None else weights
+    with Progress(quiet=not progress).download() as report:
+        return embed_chips(pixels, places, year, chosen, location, device=device, precision=precision, progress=report)
+
+
+class Embeddings:
+    """One recipe of one output, in one year or more. `embedder.open` and `embedder.run` make it.
+
+    Where a method takes a year, the last one is meant if none is given. Vectors have length 1: their product is a cosine.
+    A question about a box, or to an output of at most 64 columns, reads the files of the columns that it needs, once. Any other brings the
+    year into the cache that `embedder search` uses, which needs the extra `explore`.
+    """
+
+    def __init__(self, output: str, published: Sequence[Published], progress: Progress) -> None:
+        self._output, self._progress = output, progress
+        self._published = {each.year: each for each in published}
+        self._parts: dict[int, Part] = {}
+        self._whole: dict[int, Database] = {}
+
+    def __repr__(self) -> str:
+        columns = ", ".join(f"{year}: {len(published.columns)} columns" for year, published in self._published.items())
+        notes = "".join(f"\nNOTE: {warning}" for warning in self.warnings)
+        return f"<Embeddings {self.recipe.name} in {self._output}, {columns}>{notes}"
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """Model, preprocessing, chip size (pixels) and width (numbers a vector)."""
+        return next(iter(self._published.values())).recipe
+
+    @property
+    def years(self) -> list[int]:
+        """Those that are open."""
+        return list(self._published)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to know before believing any of it."""
+        return list(dict.fromkeys(each.warning for each in self._published.values() if each.warning))
+
+    @property
+    def chips(self) -> "GeoDataFrame":
+        """Every chip of the last year, a new frame each time: see `chips_in`."""
+        return self.chips_in()
+
+    def chips_in(self, bbox: Box | None = None, year: int | None = None) -> "GeoDataFrame":
+        """The embedded chips of a box or of all: chip_id, year, longitude and latitude of the centre, and the chip's box as geometry.
+
+        They go from west to east, then from north to south; the frame's index counts the rows of `vectors` for the same box and year.
+        """
+        database, positions = self._rows(bbox, year)
+        return frame(database, positions)
+
+    def vectors(self, bbox: Box | None = None, year: int | None = None) -> NDArray[np.float32]:
+        """Their vectors, (rows, width), of length 1, in the order of `chips_in`: all of a continent's year are 2.4 GB."""
+        database, positions = self._rows(bbox, year)
+        return database.vectors(positions)
+
+    def at(self, lon: ArrayLike, lat: ArrayLike, year: int | None = None) -> NDArray[np.float32]:
+        """The vector of the chip that covers a place, (width,), or (n, width) of n places; degrees.
+
+        UsageError off the grid; NotFoundError, with the reason and the nearest chip that has one, where a chip has no embedding.
+        """
+        lons, lats = np.broadcast_arrays(np.asarray(lon, np.float64), np.asarray(lat, np.float64))
+        chips = [chip_at(x, y, self.recipe.chip_pixels) for x, y in zip(lons.ravel().tolist(), lats.ravel().tolist(), strict=True)]
+        year = self._year(year)
+        database = self._part(year, columns_of(self._published[year], chips))
+        found = database.vectors([position_of(database, chip) for chip in chips])
+        return found.reshape(*lons.shape, -1)
+
+    def search(
+        self,
+        like: Place | Iterable[Place],
+        unlike: Place | Iterable[Place] = (),
+        *,
+        k: int = 10,
+        bbox: Box | None = None,
+        year: int | None = None,
+        exact: bool = False,
+    ) -> "GeoDataFrame":
+        """The k chips (1 to 1000) most like some and unlike others, without these: rank, chip_id, year, distance (1 - cosine), geometry.
+
+        `exact` compares every chip also where there is an index. NotFoundError where a chip of the question has no embedding.
+        """
+        question = self._question(like, unlike, bbox, count=k, exact=exact)
+        database = self._database(self._year(year), question.bounds, [*question.like, *question.unlike])
+        hits = Searcher(database).search(question)
+        positions = [position_of(database, hit.chip) for hit in hits]
+        return frame(database, positions, rank=[hit.rank for hit in hits], distance=[hit.distance for hit in hits])
+
+    def _rows(self, bbox: Box | None, year: int | None) -> tuple[Database, NDArray[np.int64]]:
+        bounds = _bounds(bbox)
+        database = self._database(self._year(year), bounds)
+        return database, rows_within(database, bounds)
+
+    def _database(self, year: int, bounds: Bounds | None = None, chips: Sequence[Chip] = ()) -> Database:
+        """One that holds every chip of the box, or of the year without one, and these."""
+        published = self._published[year]
+        wanted = columns_in(published, bounds)
+        if bounds is None and len(wanted) > FEW and year not in self._whole:
+            from embedder.explore.vectors.ingest import open_database  # noqa: PLC0415 - LanceDB comes with it
+
+            self._whole[year] = open_database(published, self._progress)
+        return self._part(year, [*wanted, *columns_of(published, chips)])
+
+    def _part(self, year: int, columns: Sequence[int]) -> Database:
+        """One that holds these columns."""
+        if year in self._whole:
+            return self._whole[year]
+        if year not in self._parts:
+            self._parts[year] = Part(self._published[year])
+        self._parts[year].add(columns, self._progress)
+        return self._parts[year].database
+
+    def _year(self, year: int | None) -> int:
+        if year is None:
+            return max(self._published)
+        if year not in self._published:
+            raise NotFoundError(f"{year} is not open: choose {' or '.join(map(str, self._published))}, or open it")
+        return year
+
+    def _question(self, like: Place | Iterable[Place], unlike: Place | Iterable[Place], bbox: Box | None, **settings: Any) -> Question:  # noqa: ANN401 - Question's own
+        return Question(like=self._chips(like), unlike=self._chips(unlike), bounds=_bounds(bbox), **settings)
+
+    def _chips(self, places: Place | Iterable[Place]) -> list[Chip]:
+        several = [places] if isinstance(places, str) or _is_lonlat(places) else places
+        return [self._chip(place) for place in several]
+
+    def _chip(self, place: Any) -> Chip:  # noqa: ANN401 - what a person gives
+        if isinstance(place, str):
+            return parse_chip(place, self.recipe.chip_pixels)
+        if not _is_lonlat(place):
+            raise UsageError(f"{place!r:.80} is no chip: give an id such as c1155r0287, or a longitude and latitude, degrees")
+        return chip_at(*place, self.recipe.chip_pixels)
+
+
+def _is_lonlat(place: object) -> TypeGuard[tuple[float, float]]:
+    return isinstance(place, tuple) and len(place) == len(("lon", "lat")) and all(isinstance(each, Real) for each in place)
+
+
+def _bounds(bbox: Box | None) -> Bounds | None:
+    return None if bbox is None else parse_box(",".join(map(str, bbox)))
+
+
+def _columns(columns: str | Iterable[int]) -> list[int]:
+    """Sorted, each once."""
+    try:
+        return parse_columns(columns if isinstance(columns, str) else ",".join(map(str, columns)))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _recipe(name: str | None, known: dict[str, Recipe]) -> Recipe:
+    if name is not None and name not in known:
+        raise UsageError(f"there is no recipe {name!r}: choose {', '.join(known)}")
+    return known[name or next(iter(known))]
