@@ -61,7 +61,7 @@ docs: $(READY) ## write docs/cli.md anew from the commands' help
 
 lock: $(READY) ## find the dependencies anew; ARGS=--upgrade for the newest
 	$(LOCK) pyproject.toml --output-file requirements.lock
-	$(LOCK) pyproject.toml --extra explore --extra publish --extra report --group dev --output-file requirements-dev.lock
+	$(LOCK) pyproject.toml --extra explore --extra notebook --extra publish --extra report --group dev --output-file requirements-dev.lock
 	$(LOCK) --group policy --output-file requirements-policy.lock
 	$(LOCK) --group audit --output-file requirements-audit.lock
 	$(LOCK) --group readers --output-file requirements-readers.lock
