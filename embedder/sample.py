@@ -5,6 +5,7 @@ piece as a function of pixel coordinates and a seed: little memory, and the same
 """
 
 import functools
+import json
 import math
 import sys
 import tempfile
@@ -43,6 +44,12 @@ BURNT_YEAR = 2021
 
 MAP_CORNER = (36, -123)
 """Latitude and longitude of the land cover map's tile that holds `TILE`, its south-west corner, degrees."""
+
+LABELS = {
+    "sea": ((-121.83, 36.75), (-121.83, 36.71), (-121.82, 36.66)),
+    "fields": ((-121.78, 36.80), (-121.74, 36.67), (-121.69, 36.74)),
+}
+"""Places whose class one knows, longitude and latitude, degrees, for a classification of the other chips."""
 
 _SEED = 36_122
 _LEFT, _RIGHT = (c * COLUMN_PIXELS - TILE.window.x for c in (COLUMNS.start, COLUMNS.stop))
@@ -393,6 +400,19 @@ def write_map(folder: Path, year: int = 2020) -> Path:
     return path
 
 
+def write_labels(folder: Path) -> Path:
+    """Write labels of some of the sample's chips under `folder`, as `embedder classify` reads them: GeoJSON points with a `class`."""
+    path = folder / "labels.geojson"
+    features = [
+        {"type": "Feature", "properties": {"class": name}, "geometry": {"type": "Point", "coordinates": place}}
+        for name, places in LABELS.items()
+        for place in places
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}, indent=1) + "\n")
+    return path
+
+
 def _classes(pixels: NDArray[np.uint16]) -> NDArray[np.uint8]:
     """The map's classes (1, rows, columns) of painted pixels (4, rows, columns), 0 where there are none."""
     numbers = np.array([number for number, colours in MAP_CLASSES.items() for _ in colours], np.uint8)
@@ -433,15 +453,17 @@ def _write_cog(
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--year", type=click.Choice(sorted(VERSIONS)), default=2020, show_default=True)
 def main(folder: Path, year: int) -> None:
-    """Write the sample tile under FOLDER, in the source's layout, and its land cover map, in that of the map's bucket."""
+    """Write the sample tile under FOLDER, in the source's layout, its land cover map, in that of the map's bucket, and labels."""
     try:
         path = write_sample(folder, year)
         made_map = write_map(folder, year)
+        labels = write_labels(folder)
     except (OSError, RasterioError) as error:
         click.echo(f"error: the sample cannot be written to {folder}: {error}: choose a folder with 200 MB free to write to", err=True)
         sys.exit(ConfigurationError.exit_code)
     click.echo(f"Sample source tile: {path} ({path.stat().st_size / 1e6:.1f} MB, columns {format_columns(list(COLUMNS))})")
     click.echo(f"Sample land cover map: {made_map} ({made_map.stat().st_size / 1e6:.1f} MB)")
+    click.echo(f"Sample labels: {labels} ({', '.join(LABELS)})")
 
 
 if __name__ == "__main__":
