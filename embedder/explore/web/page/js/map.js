@@ -146,6 +146,16 @@ export class ChipMap {
     this.#showPictures();
   }
 
+  /** Lays a picture over what is embedded, within [west, south, east, north]; null takes it away. */
+  lay(canvas, bounds) {
+    if (this.map.getLayer("layer")) this.#drop("layer");
+    if (!canvas) return;
+    const [west, south, east, north] = bounds;
+    const coordinates = [[west, north], [east, north], [east, south], [west, south]];
+    this.map.addSource("layer", { type: "canvas", canvas, coordinates, animate: false });
+    this.map.addLayer({ id: "layer", type: "raster", source: "layer", paint: { "raster-fade-duration": 0, "raster-resampling": "nearest" } }, "coverage-edge");
+  }
+
   /** Stresses one hit's box. */
   activate(id) {
     if (this.active) this.map.setFeatureState({ source: "hits", id: this.active }, { active: false });

@@ -50,5 +50,11 @@ export function request(question, info) {
   return ["change", { years: changeYears(info).join(","), k, bbox }];
 }
 
+/** The same of every chip: the parameters of /api/layer. */
+export function layerRequest(question, info) {
+  const { k, ...parameters } = request(question, info)[1];
+  return parameters;
+}
+
 /** The two years of the change view. */
 export const changeYears = (info) => info.years.slice(0, 2).map((each) => each.year);
