@@ -5,7 +5,6 @@ piece as a function of pixel coordinates and a seed: little memory, and the same
 """
 
 import functools
-import json
 import math
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from embedder.errors import ConfigurationError, UsageError
+from embedder.explore.labels import Labels, write_labels
 from embedder.grid import BLOCK_PIXELS, COLUMN_PIXELS, NORTH, TILE_PIXELS, VERSIONS, WEST, Tile, format_columns
 from embedder.recipes import BANDS
 from embedder.source.land_cover import MAP_PIXELS, map_key
@@ -37,6 +37,12 @@ COLUMNS = range(74, 78)
 """Columns of the grid with complete chips."""
 ROWS = range(309, 313)
 """Chip rows (of 512 pixels) that are complete in each of `COLUMNS`."""
+LABELLED = {
+    "land": [(column, row) for column in (75, 77) for row in ROWS],
+    "sea": [(74, 310), (74, 311)],
+    "shore": [(74, 309), (74, 312)],
+}
+"""Chips of which one can say at a glance what they show, column and row, by class."""
 MARGIN_PIXELS = 250
 """How far the ragged edge reaches beyond the complete chips, pixels, at most."""
 BURNT_YEAR = 2021
@@ -44,12 +50,6 @@ BURNT_YEAR = 2021
 
 MAP_CORNER = (36, -123)
 """Latitude and longitude of the land cover map's tile that holds `TILE`, its south-west corner, degrees."""
-
-LABELS = {
-    "sea": ((-121.83, 36.75), (-121.83, 36.71), (-121.82, 36.66)),
-    "fields": ((-121.78, 36.80), (-121.74, 36.67), (-121.69, 36.74)),
-}
-"""Places whose class one knows, longitude and latitude, degrees, for a classification of the other chips."""
 
 _SEED = 36_122
 _LEFT, _RIGHT = (c * COLUMN_PIXELS - TILE.window.x for c in (COLUMNS.start, COLUMNS.stop))
@@ -400,19 +400,6 @@ def write_map(folder: Path, year: int = 2020) -> Path:
     return path
 
 
-def write_labels(folder: Path) -> Path:
-    """Write labels of some of the sample's chips under `folder`, as `embedder classify` reads them: GeoJSON points with a `class`."""
-    path = folder / "labels.geojson"
-    features = [
-        {"type": "Feature", "properties": {"class": name}, "geometry": {"type": "Point", "coordinates": place}}
-        for name, places in LABELS.items()
-        for place in places
-    ]
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}, indent=1) + "\n")
-    return path
-
-
 def _classes(pixels: NDArray[np.uint16]) -> NDArray[np.uint8]:
     """The map's classes (1, rows, columns) of painted pixels (4, rows, columns), 0 where there are none."""
     numbers = np.array([number for number, colours in MAP_CLASSES.items() for _ in colours], np.uint8)
@@ -449,21 +436,31 @@ def _write_cog(
         cog.replace(path)
 
 
+def write_sample_labels(folder: Path) -> Path:
+    """Write what some of the chips show, for `embedder classify`."""
+    classes = tuple(LABELLED)
+    labelled = sorted((place, code) for code, name in enumerate(classes) for place in LABELLED[name])
+    chips, codes = np.array([place for place, _ in labelled], np.int16), np.array([code for _, code in labelled])
+    path = folder / "labels.geojson"
+    write_labels(Labels(pixels=COLUMN_PIXELS, chips=chips, codes=codes, classes=classes), path)
+    return path
+
+
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--year", type=click.Choice(sorted(VERSIONS)), default=2020, show_default=True)
 def main(folder: Path, year: int) -> None:
-    """Write the sample tile under FOLDER, in the source's layout, its land cover map, in that of the map's bucket, and labels."""
+    """Write the sample tile under FOLDER, in the source's layout, and its land cover map, in that of the map's bucket."""
     try:
         path = write_sample(folder, year)
         made_map = write_map(folder, year)
-        labels = write_labels(folder)
+        labels = write_sample_labels(folder)
     except (OSError, RasterioError) as error:
         click.echo(f"error: the sample cannot be written to {folder}: {error}: choose a folder with 200 MB free to write to", err=True)
         sys.exit(ConfigurationError.exit_code)
     click.echo(f"Sample source tile: {path} ({path.stat().st_size / 1e6:.1f} MB, columns {format_columns(list(COLUMNS))})")
     click.echo(f"Sample land cover map: {made_map} ({made_map.stat().st_size / 1e6:.1f} MB)")
-    click.echo(f"Sample labels: {labels} ({', '.join(LABELS)})")
+    click.echo(f"Sample labels: {labels} ({', '.join(f'{name} {len(places)}' for name, places in LABELLED.items())})")
 
 
 if __name__ == "__main__":

@@ -32,9 +32,21 @@ def variances(moments: Moments) -> Numbers:
     """Along the principal axes, largest first: (width,); zeros for fewer than two vectors."""
     if moments.count < 2:  # noqa: PLR2004 - one vector varies in nothing
         return np.zeros(len(moments.total))
+    found: Numbers = np.maximum(np.linalg.eigvalsh(_covariance(moments))[::-1], 0)
+    return found
+
+
+def principal_axes(moments: Moments, count: int) -> Numbers:
+    """The axes along which the vectors vary most, first the most: (count, width), each of length 1 with its largest part above 0."""
+    axes = np.linalg.eigh(_covariance(moments))[1][:, ::-1][:, :count].T
+    largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
+    found: Numbers = axes * np.where(largest < 0, -1, 1)  # either sign is as good: one of them, on every machine
+    return found
+
+
+def _covariance(moments: Moments) -> Numbers:
     mean = moments.total / moments.count
-    covariance = moments.products / moments.count - np.outer(mean, mean)
-    found: Numbers = np.maximum(np.linalg.eigvalsh(covariance)[::-1], 0)
+    found: Numbers = moments.products / moments.count - np.outer(mean, mean)
     return found
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 RECIPES = ("clay-v0.1", "clay-v0.1-published", "clay-v1.5", "v002")
 
 
-def _shared(command: Any) -> Any:  # noqa: ANN401 - click's own
+def output_options(command: Any) -> Any:  # noqa: ANN401 - click's own
+    """What is searched."""
     for decorate in (
         option("--recipe", type=click.Choice(RECIPES), default=RECIPES[0], show_default=True, help="Which; v002 are Clay's own."),
         option("--output", required=True, help="Where the embeddings are: s3://bucket/prefix, https://host/path or a folder."),
@@ -29,7 +30,7 @@ def _shared(command: Any) -> Any:  # noqa: ANN401 - click's own
 
 
 @click.command("search", epilog=example("embedder search --output build/steps --chip c0074r0309 -k 3"))
-@_shared
+@output_options
 @option("--year", type=int, help="Year to search.  [default: the last that is published]")
 @click.option("--chip", "--like", "like", multiple=True, metavar="ID", help="Find chips like this one, c1155r0287; may be repeated.")
 @click.option("--unlike", multiple=True, metavar="ID", help="... and unlike this one.")
@@ -76,13 +77,13 @@ def search_command(  # noqa: PLR0917 - click gives them by name
         if like or unlike or lon is not None or lat is not None or _is_given("year"):
             raise UsageError("--change ranks all chips: leave out --chip, --like, --unlike, --lon, --lat and --year")
         check_years(*change)
-        explorer = _open(output, recipe, change, progress)
+        explorer = open_output(output, recipe, change, progress)
         hits, note = explorer.changes(*change, count, bounds), change_note(*change)
         metadata = explorer.metadata() | {"years": list(change), "note": note}
     else:
         pixels = EXPLORABLE[recipe].chip_pixels
         examples, others = _examples(like, lon, lat, pixels), parse_chips(unlike, pixels)
-        explorer = _open(output, recipe, [] if year is None else [year], progress)
+        explorer = open_output(output, recipe, [] if year is None else [year], progress)
         searcher = explorer.searcher(year or max(explorer.years))
         hits = searcher.search(Question(like=examples, unlike=others, count=count, bounds=bounds, exact=exact))
         ids, other_ids = ([chip.id for chip in chips] for chips in (examples, others))
@@ -102,7 +103,7 @@ def search_command(  # noqa: PLR0917 - click gives them by name
 
 
 @click.command("explore", epilog=example("embedder explore --output build/steps --year 2020"))
-@_shared
+@output_options
 @option("--year", type=int, multiple=True, help="Year to show; several times for several.  [default: all that are published]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; another than this opens the page to others.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8_000, show_default=True, help="Port to listen at; 0 takes a free one.")
@@ -131,7 +132,7 @@ def explore_command(  # noqa: PLR0917 - click gives them by name
     if recall:
         from embedder.explore.recall import describe, measure  # noqa: PLC0415
 
-        for each, searcher in _open(output, recipe, year, Progress()).searchers.items():
+        for each, searcher in open_output(output, recipe, year, Progress()).searchers.items():
             click.echo(f"{each}: {describe(measure(searcher))}")
         return
     from embedder.explore.explorer import PictureOptions  # noqa: PLC0415
@@ -144,7 +145,7 @@ def explore_command(  # noqa: PLR0917 - click gives them by name
     if basemap:
         origin_of(basemap)
     listening = listen(host, port)
-    explorer = _open(output, recipe, year, Progress())
+    explorer = open_output(output, recipe, year, Progress())
     say_when_stopped("the page is closed")
     serve(make_app(explorer, explorer.pictures(options), host=host, basemap=basemap), listening, host, show=show)
 
@@ -154,7 +155,8 @@ def _is_given(name: str) -> bool:
     return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
-def _open(output: str, recipe: str, years: Sequence[int], progress: Progress) -> "Explorer":
+def open_output(output: str, recipe: str, years: Sequence[int], progress: Progress) -> "Explorer":
+    """Bring the cache up to an output, open it, and say what a person has to know of it."""
     from embedder.explore.explorer import open_explorer  # noqa: PLC0415
 
     explorer = open_explorer(output, recipe, years, progress)

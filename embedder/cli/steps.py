@@ -46,6 +46,8 @@ from embedder.storage.download import without_secrets
 ELSEWHERE = {
     "search": "embedder.cli.explore",
     "explore": "embedder.cli.explore",
+    "classify": "embedder.cli.maps",
+    "map": "embedder.cli.maps",
     "report": "embedder.cli.report",
     "publish": "embedder.cli.publish",
     "verify": "embedder.cli.publish",

@@ -11,7 +11,7 @@ from embedder.grid import COLUMN_COUNT, COLUMN_PIXELS, HEIGHT_PIXELS, NORTH, TIL
 
 GRID = bounds_of(Window(x=0, y=0, width=COLUMN_COUNT * COLUMN_PIXELS, height=HEIGHT_PIXELS))
 """What the columns cover, degrees."""
-_GRID_TEXT = f"the grid goes from {GRID.west:g} to {GRID.east:g} east and {GRID.south:g} to {GRID.north:g} north"
+GRID_TEXT = f"the grid goes from {GRID.west:g} to {GRID.east:g} east and {GRID.south:g} to {GRID.north:g} north"
 
 
 def parse_chip(text: str, pixels: int) -> Chip:
@@ -34,7 +34,7 @@ def parse_chips(names: Sequence[str], pixels: int) -> list[Chip]:
 def chip_at(lon: float, lat: float, pixels: int) -> Chip:
     """The chip that covers a place, degrees; UsageError off the grid."""
     if not (GRID.west <= lon < GRID.east and GRID.south < lat <= GRID.north):
-        raise UsageError(f"longitude {lon:g}, latitude {lat:g} is off the grid: {_GRID_TEXT}")
+        raise UsageError(f"longitude {lon:g}, latitude {lat:g} is off the grid: {GRID_TEXT}")
     return Chip(column=int((lon - WEST) * TILE_PIXELS // pixels), row=int((NORTH - lat) * TILE_PIXELS // pixels), pixels=pixels)
 
 
@@ -47,7 +47,7 @@ def parse_box(text: str) -> Bounds:
     if not (np.isfinite([west, south, east, north]).all() and west < east and south < north):
         raise UsageError(f"box {text[:80]!r} is empty: west must be less than east, and south less than north")
     if east <= GRID.west or west >= GRID.east or north <= GRID.south or south >= GRID.north:
-        raise UsageError(f"box {text[:80]!r} is off the grid: {_GRID_TEXT}")
+        raise UsageError(f"box {text[:80]!r} is off the grid: {GRID_TEXT}")
     return Bounds(west=west, south=south, east=east, north=north)
 
 

@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import geopandas
 import numpy as np
 import pytest
 import rasterio
@@ -10,7 +9,6 @@ from rasterio.windows import Window
 
 from embedder import sample
 from embedder.errors import UsageError
-from embedder.explore.places import chip_at
 from embedder.grid import Chip
 from embedder.source.land_cover import CLASSES, LandCoverMap
 
@@ -144,13 +142,3 @@ def test_the_map_says_what_is_painted_where(tile: Path) -> None:
     assert main[:4] == [80] * 4  # the sea is in the west
     assert set(main[4:]) == {40}  # and fields in the plain
     assert shares.max(axis=0)[list(CLASSES).index(10)] > 0.1  # woods in the hills
-
-
-def test_the_labels_are_of_chips_of_the_sample_and_say_what_its_map_does(tile: Path) -> None:
-    sample.write_map(tile.parents[3])
-    labels = geopandas.read_file(sample.write_labels(tile.parents[3]))
-    chips = [chip_at(point.x, point.y, 512) for point in labels.geometry]
-    assert len({*chips}) == len(chips) == 6
-    assert all(chip.column in sample.COLUMNS and chip.row in sample.ROWS for chip in chips)
-    shares = LandCoverMap(str(tile.parents[3]), 2020).shares(chip.window for chip in chips)
-    assert [{"sea": 80, "fields": 40}[name] for name in labels["class"]] == [list(CLASSES)[place] for place in shares.argmax(axis=1)]
