@@ -6,10 +6,11 @@ standard error. Like the commands, the three functions first forget other progra
 as a conda or QGIS leaves them: they lead to another release's data.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from numbers import Real
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard, get_args
 
 import numpy as np
@@ -17,7 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from embedder.console.progress import Progress
 from embedder.errors import NotFoundError, UsageError
-from embedder.explore.frames import frame, rows_within
+from embedder.explore.frames import frame, layer_frame, rows_within
+from embedder.explore.layers import Layer, check_layer_file, write_layer
 from embedder.explore.places import chip_at, parse_box, parse_chip, position_of
 from embedder.explore.search import Question, Searcher
 from embedder.explore.vectors.catalogue import EXPLORABLE, Published, published_years
@@ -169,7 +171,7 @@ class Embeddings:
         They go from west to east, then from north to south; the frame's index counts the rows of `vectors` for the same box and year.
         """
         database, positions = self._rows(bbox, year)
-        return frame(database, positions)
+        return frame(database.chips[positions], self.recipe.chip_pixels, database.year)
 
     def vectors(self, bbox: Box | None = None, year: int | None = None) -> NDArray[np.float32]:
         """Their vectors, (rows, width), of length 1, in the order of `chips_in`: all of a continent's year are 2.4 GB."""
@@ -205,8 +207,65 @@ class Embeddings:
         question = self._question(like, unlike, bbox, count=k, exact=exact)
         database = self._database(self._year(year), question.bounds, [*question.like, *question.unlike])
         hits = Searcher(database).search(question)
-        positions = [position_of(database, hit.chip) for hit in hits]
-        return frame(database, positions, rank=[hit.rank for hit in hits], distance=[hit.distance for hit in hits])
+        chips = np.array([(hit.chip.column, hit.chip.row) for hit in hits], np.int64).reshape(-1, 2)
+        ranked = {"rank": [hit.rank for hit in hits], "distance": [hit.distance for hit in hits]}
+        return frame(chips, self.recipe.chip_pixels, database.year, **ranked)
+
+    def scores(
+        self,
+        like: Place | Iterable[Place],
+        unlike: Place | Iterable[Place] = (),
+        *,
+        bbox: Box | None = None,
+        year: int | None = None,
+        to: str | PathLike[str] | None = None,
+    ) -> "GeoDataFrame":
+        """The same question's answer for every chip of the box or year, in the order of `chips_in`.
+
+        `to` also writes it, as `embedder search --all` does: .tif (one pixel a chip), .parquet or .csv.
+        """
+        question = self._question(like, unlike, bbox)
+        database = self._database(self._year(year), question.bounds, [*question.like, *question.unlike])
+        return _shown(lambda: Searcher(database).scores(question), to)
+
+    def change(self, before: int, after: int, *, bbox: Box | None = None, to: str | PathLike[str] | None = None) -> "GeoDataFrame":
+        """How far each chip that both years have is from itself, 1 - cosine, in the order of `chips_in`; `to` as in `scores`.
+
+        UsageError where the two were embedded with different weights. Some of it is the composites' different processing, not ground.
+        """
+        from embedder.explore.explorer import Explorer, check_years  # noqa: PLC0415 - rasterio comes with it
+
+        check_years(before, after)
+        bounds, years = _bounds(bbox), [self._year(before), self._year(after)]
+        searchers = {year: Searcher(self._database(year, bounds)) for year in years}
+        explorer = Explorer(self.recipe, [self._published[year] for year in years], searchers)
+        return _shown(lambda: explorer.change_scores(before, after, bounds), to)
+
+    def classify(
+        self,
+        labels: "str | PathLike[str] | GeoDataFrame",
+        *,
+        column: str = "class",
+        method: str = "logistic",
+        seed: int = 0,
+        bbox: Box | None = None,
+        year: int | None = None,
+        to: str | PathLike[str] | None = None,
+    ) -> "GeoDataFrame":
+        """A class and its probability for every chip, learnt from labelled ones: what `embedder classify` does; `to` as in `scores`.
+
+        `labels` is a file or GeoDataFrame of points or polygons whose `column` has the class; `method` is `logistic` or `knn`. The frame's
+        `attrs` say how well the method does on other ground than it has learnt. ConfigurationError where the labels don't do.
+        """
+        from embedder.explore.classification import check_method, classify  # noqa: PLC0415
+        from embedder.explore.labels import labels_of, read_labels  # noqa: PLC0415
+
+        check_method(method)
+        pixels, bounds = self.recipe.chip_pixels, _bounds(bbox)
+        read = read_labels(Path(labels), pixels, column) if isinstance(labels, str | PathLike) else labels_of(labels, pixels, column)
+        chips = [Chip(column=x, row=y, pixels=pixels) for x, y in read.chips.tolist()]
+        database = self._database(self._year(year), bounds, chips)
+        return _shown(lambda: classify(database, read, method=method, seed=seed, bounds=bounds).layer, to)
 
     def _rows(self, bbox: Box | None, year: int | None) -> tuple[Database, NDArray[np.int64]]:
         bounds = _bounds(bbox)
@@ -252,6 +311,16 @@ class Embeddings:
         if not _is_lonlat(place):
             raise UsageError(f"{place!r:.80} is no chip: give an id such as c1155r0287, or a longitude and latitude, degrees")
         return chip_at(*place, self.recipe.chip_pixels)
+
+
+def _shown(answer: Callable[[], Layer], to: str | PathLike[str] | None) -> "GeoDataFrame":
+    """As a frame, and as a file where one is named, whose name is checked before anything takes time."""
+    if to is not None:
+        check_layer_file(Path(to))
+    layer = answer()
+    if to is not None:
+        write_layer(layer, Path(to))
+    return layer_frame(layer)
 
 
 def _is_lonlat(place: object) -> TypeGuard[tuple[float, float]]:
