@@ -77,7 +77,7 @@ def _table(path: Path) -> Any:  # noqa: ANN401 - GeoPandas has no types
         found = geopandas.read_parquet(path) if path.suffix.lower() == ".parquet" else geopandas.read_file(path)
     except (RuntimeError, ValueError) as error:  # pyogrio's and pyarrow's
         raise ConfigurationError(f"{path} can't be read as labels: {error}: is it what its name says?") from error
-    return found.rename_geometry("geometry") if hasattr(found, "geometry") else found
+    return found if getattr(found, "_geometry_column_name", "geometry") == "geometry" else found.rename_geometry("geometry")
 
 
 def _from_csv(path: Path, column: str) -> tuple[list[str], list[shapely.Point]]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import embedder
 from embedder import errors
-from embedder.explore import search
+from embedder.explore import embeddings, search
 from embedder.explore.vectors import catalogue
 from embedder.recipes import RECIPES
 from tests.explore_output import opened, some, write_output
@@ -136,7 +136,7 @@ def test_more_columns_than_few_come_through_the_cache_of_the_commands(
     output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened_first, by_parts = embedder.open(output, year=2020), embedder.open(output, year=2020).vectors()
-    monkeypatch.setattr(embedder.api, "FEW", 3)
+    monkeypatch.setattr(embeddings, "FEW", 3)
     opened_first.vectors(BOX)
     assert not (tmp_path / "cache").exists()  # a box needs none, however many columns are published
     np.testing.assert_array_equal(opened_first.vectors(), by_parts)
@@ -252,7 +252,10 @@ def test_a_run_raises_what_became_of_a_column(tmp_path: Path, capfd: pytest.Capt
 
 def test_every_name_is_there_and_every_error_has_one() -> None:
     assert {*embedder.__all__} <= {*dir(embedder)}
-    assert all(getattr(embedder, name).__module__ in {"embedder.api", "embedder.errors"} for name in embedder.__all__)
+    assert all(
+        getattr(embedder, name).__module__ in {"embedder.api", "embedder.explore.embeddings", "embedder.errors"}
+        for name in embedder.__all__
+    )
     ours = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.EmbedderError)}
     assert ours == {name for name in embedder.__all__ if name.endswith("Error")}
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
