@@ -4,9 +4,7 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
-import geopandas
 import nbformat
-import numpy as np
 import pytest
 import rasterio
 
