@@ -36,12 +36,16 @@ def variances(moments: Moments) -> Numbers:
     return found
 
 
-def principal_axes(moments: Moments, count: int) -> Numbers:
-    """The axes along which the vectors vary most, first the most: (count, width), each of length 1 with its largest part above 0."""
-    axes = np.linalg.eigh(_covariance(moments))[1][:, ::-1][:, :count].T
+def principal_axes(moments: Moments, count: int) -> tuple[Numbers, Numbers]:
+    """Along which the vectors vary most: (count, width), the first most, and of each its share of the variance.
+
+    Each has length 1, and its largest part is above 0: the opposite would do as well, and this is one of them on every machine.
+    """
+    found, axes = np.linalg.eigh(_covariance(moments))
+    axes = axes[:, ::-1][:, :count].T
     largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
-    found: Numbers = axes * np.where(largest < 0, -1, 1)  # either sign is as good: one of them, on every machine
-    return found
+    shares = np.maximum(found[::-1], 0) / max(np.maximum(found, 0).sum(), np.finfo(float).tiny)
+    return axes * np.where(largest < 0, -1, 1), shares[:count]
 
 
 def _covariance(moments: Moments) -> Numbers:

@@ -1,6 +1,6 @@
 """`embedder classify` and `embedder map`: something of every chip. What only they need is imported when they run."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +67,7 @@ def classify_command(  # noqa: PLR0917 - click gives them by name
     from embedder.explore.vectors.catalogue import EXPLORABLE  # noqa: PLC0415
 
     # All that can be wrong in what was given is found before anything takes time.
-    layers.check_file(to)
+    layers.check_layer_file(to)
     label_shapes.check_file(labels)
     check_method(method)
     bounds = parse_box(bbox) if bbox else None
@@ -78,11 +78,16 @@ def classify_command(  # noqa: PLR0917 - click gives them by name
     found = classify(database, given, method=method, seed=seed, bounds=bounds)
     for note in found.notes:
         progress.say(f"NOTE: {note}")
-    layers.write_layer(found.layer, to)
-    chips = len(found.layer.chips)
-    lines = [*describe(found), f"wrote {chips:,} chips of {database.year} to {to}"]
+    layer = replace(found.layer, metadata=explorer.metadata() | found.layer.metadata)
+    layers.write_layer(layer, to)
+    chips, areas = (
+        len(layer.chips),
+        {name: layers.area_km2(layer.chips[mask], layer.recipe.chip_pixels) for name, mask in found.by_class().items()},
+    )
+    said = ", ".join(f"{name} {area:,.0f} km2" for name, area in areas.items())
+    lines = [*describe(found), f"wrote {chips:,} chips of {database.year} to {to}: {said}"]
     validation = found.validation if isinstance(found.validation, str) else asdict(found.validation)
-    click.echo(format_result("\n".join(lines), file=str(to), chips=chips, labelled=found.labelled, validation=validation))
+    click.echo(format_result("\n".join(lines), file=str(to), chips=chips, km2=areas, labelled=found.labelled, validation=validation))
 
 
 def describe(found: "Classification") -> list[str]:
@@ -135,7 +140,7 @@ def map_command(output: str, recipe: str, year: int | None, pca: bool, bbox: str
     explorer = open_output(output, recipe, [] if year is None else [year], Progress())
     database = explorer.searcher(year or max(explorer.years)).database
     found = principal_colours(database, bounds)
-    write_picture(found, to)
+    write_picture(found, to, explorer.metadata())
     shares = ", ".join(f"{colour} {share:.1%}" for colour, share in zip(("red", "green", "blue"), found.explained, strict=True))
     chips = len(found.chips)
     fitted = f", fitted on {found.fitted:,} of them" if found.fitted < chips else ""

@@ -36,6 +36,10 @@ class Classification:
     notes: tuple[str, ...]
     """Which labels were left out, a line each."""
 
+    def by_class(self) -> dict[str, Mask]:
+        """Which of the layer's chips are of each class."""
+        return {name: self.layer.fields["class"] == code for code, name in enumerate(self.layer.classes["class"])}
+
 
 def check_method(method: str) -> None:
     """UsageError for one that does not exist; ConfigurationError where scikit-learn is not installed."""
@@ -75,7 +79,7 @@ def classify(
     layer = Layer(
         year=database.year,
         recipe=database.recipe,
-        chips=database.chips[mask].astype(np.uint16),
+        chips=database.chips[mask],
         fields={"class": best, "probability": probability},
         classes={"class": list(placed.classes)},
         metadata=metadata,

@@ -10,7 +10,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 
-from embedder.analysis.spectrum import Moments, principal_axes, variances
+from embedder.analysis.spectrum import Moments, principal_axes
 from embedder.errors import UsageError
 from embedder.explore.search import within
 from embedder.explore.vectors.database import Database
@@ -63,14 +63,12 @@ def principal_colours(database: Database, bounds: Bounds | None = None) -> Colou
     moments = Moments(count=0, total=np.zeros(width), products=np.zeros((width, width)))
     for first in range(0, len(sample), FIT_TOGETHER):
         moments += Moments.of(database.vectors(sample[first : first + FIT_TOGETHER]))
-    axes = principal_axes(moments, COMPONENTS)
+    axes, shares = principal_axes(moments, COMPONENTS)
     centre = axes @ (moments.total / moments.count)
     places = np.empty((database.rows, COMPONENTS), np.float32)
     for start, block in database.blocks(mask):
         for component, axis in enumerate(axes.astype(np.float32)):  # one by one, as in `analysis.classify`
             places[start : start + len(block), component] = block @ axis - centre[component]
-    spread = variances(moments)
-    shares = spread[:COMPONENTS] / max(spread.sum(), np.finfo(float).tiny)
     return Colours(
         year=database.year,
         recipe=database.recipe,
@@ -97,8 +95,11 @@ def check_picture(path: Path) -> None:
         raise UsageError(f"there is no folder {path.parent} for {path.name}: make it, or give --to another one")
 
 
-def write_picture(colours: Colours, path: Path) -> None:
-    """Write a GeoTIFF in EPSG:4326 or a PNG of the chips' rectangle, by the name's end; where there is no chip, it is transparent."""
+def write_picture(colours: Colours, path: Path, metadata: dict[str, Any]) -> None:
+    """Write a GeoTIFF in EPSG:4326 or a PNG of the chips' rectangle, by the name's end; where there is no chip, it is transparent.
+
+    `metadata` are said in the GeoTIFF's tags, beside what the colours are.
+    """
     (left, top), (right, bottom) = colours.chips.min(axis=0).tolist(), colours.chips.max(axis=0).tolist()
     bands = np.zeros((COMPONENTS + 1, bottom - top + 1, right - left + 1), np.uint8)
     columns, rows = (colours.chips - [left, top]).T
@@ -118,6 +119,7 @@ def write_picture(colours: Colours, path: Path) -> None:
             if settings["driver"] == "GTiff":
                 target.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
                 target.descriptions = (*(f"principal component {number}" for number in range(1, COMPONENTS + 1)), "embedded")
-                target.update_tags(embeddings=json.dumps(colours.metadata()))
+                said = metadata | colours.metadata()
+                target.update_tags(**{name.upper(): each if isinstance(each, str) else json.dumps(each) for name, each in said.items()})
         with os_errors_at(str(path)):
             path.write_bytes(memory.getbuffer())

@@ -41,10 +41,13 @@ def shapes_of(table: Any, column: str, place: str) -> tuple[list[str], list[Any]
     """The classes, "" where there is none, and the shapes, longitude and latitude, of a GeoDataFrame; `place` is where it is from."""
     if not len(table):
         return [], []
-    _check_columns(list(table), [column, "geometry"], place)
-    lonlat = table if table.crs is None else table.to_crs("EPSG:4326")
+    _check_columns(list(table), [column], place)
+    shapes = getattr(table, "geometry", None)
+    if shapes is None:
+        raise ConfigurationError(f"{place} has no geometry: labels are points or polygons")
+    lonlat = shapes if shapes.crs is None else shapes.to_crs("EPSG:4326")
     names = ["" if blank else _name(value) for value, blank in zip(table[column], table[column].isna(), strict=True)]
-    return names, list(lonlat["geometry"])
+    return names, list(lonlat)
 
 
 def cells_in(shape: Any, pixels: int) -> Cells:  # noqa: ANN401 - Shapely has no types
@@ -74,10 +77,9 @@ def _table(path: Path) -> Any:  # noqa: ANN401 - GeoPandas has no types
     import geopandas  # noqa: PLC0415 - an extra, and slow to import
 
     try:
-        found = geopandas.read_parquet(path) if path.suffix.lower() == ".parquet" else geopandas.read_file(path)
+        return geopandas.read_parquet(path) if path.suffix.lower() == ".parquet" else geopandas.read_file(path)
     except (RuntimeError, ValueError) as error:  # pyogrio's and pyarrow's
         raise ConfigurationError(f"{path} can't be read as labels: {error}: is it what its name says?") from error
-    return found if getattr(found, "_geometry_column_name", "geometry") == "geometry" else found.rename_geometry("geometry")
 
 
 def _from_csv(path: Path, column: str) -> tuple[list[str], list[shapely.Point]]:
@@ -91,7 +93,10 @@ def _from_csv(path: Path, column: str) -> tuple[list[str], list[shapely.Point]]:
                 _check_columns(found, [column, lon, lat], str(path))
             for row in rows:
                 names.append((row[column] or "").strip())
-                shapes.append(shapely.Point(float(row[lon]), float(row[lat])))
+                place = float(row[lon]), float(row[lat])
+                if not np.isfinite(place).all():
+                    raise ValueError(f"{place} is no place")  # noqa: TRY301 - one line says all that can be wrong
+                shapes.append(shapely.Point(place))
     except (ValueError, TypeError, csv.Error) as error:
         raise ConfigurationError(f"{path} can't be read as labels, label {len(names)}: {error}: write lon,lat,{column} as text") from error
     return names, shapes

@@ -13,13 +13,12 @@ from embedder.analysis.classify import Classes
 from embedder.analysis.neighbours import Chips, keys_of
 from embedder.errors import ConfigurationError, UsageError
 from embedder.explore.label_shapes import Cells, cells_in, check_file, read_shapes, shapes_of
+from embedder.explore.layers import MOST_CLASSES
 from embedder.explore.places import GRID_TEXT, why_not
 from embedder.explore.vectors.database import Database
 from embedder.grid import Chip
 from embedder.storage.base import os_errors_at
 
-MOST_CLASSES = 250
-"""More than anybody tells apart: another column was meant. Their numbers fit a byte."""
 NAMED = 3
 """Chips that a line names."""
 
