@@ -108,6 +108,23 @@ def test_search_ranks_by_cosine_whatever_names_the_examples(output: Path) -> Non
     assert {*opened.search(rows["chip_id"].iloc[0], unlike=[rows["chip_id"].iloc[99]], k=100, bbox=BOX)["chip_id"]} == {*inside}
 
 
+def test_classes_are_in_the_order_of_the_chips_and_in_the_file_where_they_are(output: Path, tmp_path: Path) -> None:
+    opened = embedder.open(output, year=2020)
+    opened.vectors(BOX)  # its columns come first, whatever is asked next
+    chips = opened.chips
+    labels = geopandas.GeoDataFrame({"kind": ["wet", "dry"] * 10}, geometry=chips.representative_point()[::5].to_list(), crs=chips.crs)
+    classes = opened.classify(labels.to_crs(3857), column="kind", to=tmp_path / "classes.tif")
+    assert classes["chip_id"].to_list() == chips["chip_id"].to_list() == stored(output)["chip_id"].to_list()
+    with rasterio.open(tmp_path / "classes.tif") as raster:
+        codes = [code for code, _ in raster.sample(chips[["longitude", "latitude"]].to_numpy())]
+    assert [["dry", "wet"][code] for code in codes] == classes["class"].to_list()
+    assert classes.attrs["warnings"] == opened.warnings
+    assert classes.attrs["labelled"] == {"dry": 10, "wet": 10}
+    (tmp_path / "labels.geojson").write_text(labels.rename(columns={"kind": "class"}).to_json())
+    inside = embedder.open(output, year=2020).classify(tmp_path / "labels.geojson", bbox=BOX)
+    assert inside["class"].to_list() == classes["class"][touch(classes, BOX)].to_list()
+
+
 @pytest.mark.parametrize("signed", [True, False])
 def test_a_box_fetches_the_columns_that_it_touches_once_from_s3(
     output: Path, faulty_bucket: str, s3: S3Server, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch, *, signed: bool
@@ -176,6 +193,8 @@ def test_a_damaged_file_is_named_and_nothing_of_it_is_used(output: Path, tmp_pat
         (lambda output: embedder.open(output).search("c1"), "'c1' is not a chip id"),
         (lambda output: embedder.open(output).search([(-122, 37, 0)]), r"\(-122, 37, 0\) is no chip: give an id"),  # type: ignore[list-item]
         (lambda output: embedder.open(output).search([]), "no chip is given to look for"),
+        (lambda output: embedder.open(output).classify("labels.csv", to="classes.png"), "classes.png is no name for a file"),
+        (lambda output: embedder.open(output).classify("labels.csv", method="magic"), "there is no method magic"),
         (lambda output: embedder.run(output, 2019), "there is no composite of 2019: choose 2020 or 2021"),
         (lambda output: embedder.run(output, 2020, columns="1-"), "'1-' is not a column"),
         (
