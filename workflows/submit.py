@@ -38,7 +38,7 @@ from embedder.cli.options import (
     recipe_option,
     year_option,
 )
-from embedder.cli.steps import plan_options_of, published, raise_failures, summary
+from embedder.cli.steps import plan_options_of, published, summary
 from embedder.console.progress import Progress
 from embedder.errors import EmbedderError, UsageError
 from embedder.grid import format_columns
@@ -130,9 +130,7 @@ def _run_here(options: dict[str, Any], given: dict[str, Any]) -> None:
     click.echo(summary(done.embedded))
     if done.manifest:
         click.echo(published(done.place, done.manifest))
-    raise_failures(done.embedded)
-    if done.refusal:
-        raise done.refusal
+    done.raise_failures()
 
 
 def _run_on_cluster(options: dict[str, Any], given: dict[str, Any]) -> None:

@@ -137,7 +137,7 @@ def embed_command(output: str, column: list[int], *, force: bool, device: str, *
         progress.say(f"NOTE: {run.warning}")
     result = embed(place, run, column, progress, force=force, device=device, columns_together=min(len(column), MOST_TOGETHER))
     click.echo(summary(result))
-    raise_failures(result)
+    result.raise_failures()
 
 
 @cli.command("finalize", epilog=example("embedder finalize --year 2020 --output build/steps"))
@@ -292,14 +292,6 @@ def published(place: RunPlace, manifest: Manifest) -> str:
     lines += [f"  {name:8}  {text}" for name, text in cost.items()]
     notes["receipt"] = [each.to_record() for each in manifest.receipt]
     return format_result("\n".join(lines), columns=len(manifest.columns), **notes, **places)
-
-
-def raise_failures(result: EmbedResult) -> None:
-    """Raise the first column's error where any failed."""
-    if result.failed:
-        column, error = next(iter(result.failed.items()))
-        others = f" ({len(result.failed) - 1} other columns failed too)" if len(result.failed) > 1 else ""
-        raise ConfigurationError(f"column {column}: {error}{others}") from error
 
 
 def _load(output: str, options: dict[str, Any], progress: Progress, *, to_write: bool = True) -> tuple[RunPlace, Run]:

@@ -62,7 +62,7 @@ class Searcher:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._index: Index | None = None
-        if database.count >= INDEX_FROM:
+        if database.count >= INDEX_FROM and Index.exists(database.folder):
             with cache_errors_at(database.folder):
                 index = Index(database.folder, database.recipe.width)
                 self._index = index if index.is_trained else None

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from embedder.console.progress import Progress
-from embedder.errors import SourceError
+from embedder.errors import ConfigurationError, SourceError
 from embedder.output.column_file import CheckedColumn
 from embedder.output.run import Run, RunPlace
 from embedder.source.strip import chips_with_tiles
@@ -21,6 +21,13 @@ class EmbedResult:
     """Finished before."""
     failed: dict[int, SourceError] = field(default_factory=dict)
     """Their tiles cannot be used."""
+
+    def raise_failures(self) -> None:
+        """ConfigurationError, with the first column's error, where any failed."""
+        if self.failed:
+            column, error = next(iter(self.failed.items()))
+            others = f" ({len(self.failed) - 1} other columns failed too)" if len(self.failed) > 1 else ""
+            raise ConfigurationError(f"column {column}: {error}{others}") from error
 
 
 def embed(
