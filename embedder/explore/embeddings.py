@@ -16,6 +16,7 @@ from embedder.errors import NotFoundError, UsageError
 from embedder.explore.frames import frame, layer_frame, rows_within
 from embedder.explore.layers import Layer, check_layer_file, write_layer
 from embedder.explore.places import chip_at, parse_box, parse_chip, position_of
+from embedder.explore.results import measures_of
 from embedder.explore.search import Question, Searcher
 from embedder.explore.vectors.catalogue import Published
 from embedder.explore.vectors.database import Database
@@ -106,15 +107,16 @@ class Embeddings:
         year: int | None = None,
         exact: bool = False,
     ) -> "GeoDataFrame":
-        """The k chips (1 to 1000) most like some and unlike others, without these: rank, chip_id, year, distance (1 - cosine), geometry.
+        """The k chips (1 to 1000) most like some and unlike others, without these: rank, chip_id, year, what ranked them, geometry.
 
-        `exact` compares every chip also where there is an index. NotFoundError where a chip of the question has no embedding.
+        That is the distance, 1 - cosine, and its percentile among random pairs; with unlikes a score, the cosine to what is
+        looked for. `exact` compares every chip also where there is an index. NotFoundError where a chip of the question has no embedding.
         """
         question = self._question(like, unlike, bbox, count=k, exact=exact)
         database = self._database(self._year(year), question.bounds, [*question.like, *question.unlike])
         hits = Searcher(database).search(question)
         chips = np.array([(hit.chip.column, hit.chip.row) for hit in hits], np.int64).reshape(-1, 2)
-        ranked = {"rank": [hit.rank for hit in hits], "distance": [hit.distance for hit in hits]}
+        ranked = {"rank": [hit.rank for hit in hits]} | {name: [getattr(hit, name) for hit in hits] for name in measures_of(hits)}
         return frame(chips, self.recipe.chip_pixels, database.year, **ranked)
 
     def scores(
@@ -133,21 +135,23 @@ class Embeddings:
         _check_file(to)
         question = self._question(like, unlike, bbox)
         database = self._database(self._year(year), question.bounds, [*question.like, *question.unlike])
-        return self._shown(Searcher(database).scores(question), to)
+        ids = {"like": [chip.id for chip in question.like], "unlike": [chip.id for chip in question.unlike]}
+        return self._shown(Searcher(database).scores(question).layer(ids), to)
 
     def change(self, before: int, after: int, *, bbox: Box | None = None, to: str | PathLike[str] | None = None) -> "GeoDataFrame":
         """How far each chip that both years have is from itself, 1 - cosine, in the order of `chips_in`; `to` as in `scores`.
 
         UsageError where the two were embedded with different weights. Some of it is the composites' different processing, not ground.
         """
-        from embedder.explore.explorer import Explorer, check_years  # noqa: PLC0415 - rasterio comes with it
+        from embedder.explore.explorer import Explorer, change_note, check_years  # noqa: PLC0415 - rasterio comes with it
 
         _check_file(to)
         check_years(before, after)
         bounds, years = _bounds(bbox), [self._year(before), self._year(after)]
         searchers = {year: Searcher(self._database(year, bounds)) for year in years}
         explorer = Explorer(self.recipe, [self._published[year] for year in years], searchers)
-        return self._shown(explorer.change_scores(before, after, bounds), to)
+        about = {"years": [before, after], "note": change_note(before, after)}
+        return self._shown(explorer.change_scores(before, after, bounds).layer(about), to)
 
     def classify(
         self,

@@ -154,7 +154,7 @@ class Database:
             if not column.rows:
                 continue
             first, last = column.start, column.start + column.rows - 1
-            if crc32(self.chips[first : last + 1]) != column.crc:
+            if crc32(self.chips[first : last + 1].tobytes()) != column.crc:
                 return False
             with np.errstate(all="ignore"):
                 lengths = np.linalg.norm(self.vectors([first, last]), axis=1)
@@ -195,7 +195,7 @@ class Database:
             _write(self._vectors, content.vectors, rows * 4 * self.recipe.width)
             _write(self._chips_file, content.chips, rows * 4)
             outcomes = None if content.outcomes is None else _run_lengths(content.outcomes)
-            crc = crc32(np.ascontiguousarray(content.chips))
+            crc = crc32(content.chips.tobytes())
             columns[column] = StoredColumn(identity=identity, start=rows, rows=len(content.chips), crc=crc, outcomes=outcomes)
             rows += len(content.chips)
         os.fdatasync(self._vectors)
