@@ -102,7 +102,7 @@ def test_a_dry_run_prints_the_manifest_and_an_estimate_and_creates_nothing(
 
 def test_a_dry_run_needs_no_cluster(server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     server.replies["GET", TEMPLATE_PATH] = [(404, b"404 page not found")]
-    monkeypatch.setattr(submission, "estimate_text", lambda *_: "an estimate")
+    monkeypatch.setattr(submission, "estimate_text", lambda *_, **__: "an estimate")
     assert run("--dry-run", monkeypatch=monkeypatch) == 0
     shown = capsys.readouterr()
     assert yaml.safe_load(shown.out)["spec"]["workflowTemplateRef"] == {"name": NAME}
