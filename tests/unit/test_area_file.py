@@ -81,7 +81,10 @@ def test_an_invalid_polygon_is_mended(tmp_path: Path) -> None:
 
 
 def geojson(*shapes: shapely.Geometry) -> str:
-    features = [{"type": "Feature", "properties": {}, "geometry": shapely.geometry.mapping(shape) if shape else None} for shape in shapes]
+    features = [
+        {"type": "Feature", "properties": {}, "geometry": None if shape.is_empty else json.loads(shape_json)}
+        for shape, shape_json in zip(shapes, shapely.to_geojson(list(shapes)), strict=True)
+    ]
     return json.dumps({"type": "FeatureCollection", "features": features})
 
 
@@ -91,7 +94,7 @@ def geojson(*shapes: shapely.Geometry) -> str:
         ("none", None, UsageError, "there is no file"),
         ("a.geojson", geojson(shapely.Point(-122, 37)), ConfigurationError, "holds Point: an area is made of polygons"),
         ("a.geojson", geojson(), ConfigurationError, "is empty"),
-        ("a.geojson", geojson(None), ConfigurationError, "is empty: it holds no geometry"),  # type: ignore[arg-type]
+        ("a.geojson", geojson(shapely.Polygon()), ConfigurationError, "is empty: it holds no geometry"),
         ("a.geojson", geojson(shapely.Polygon([(0, 0), (1, 1), (0, 0)])), ConfigurationError, "have no area"),
         ("a.geojson", geojson(shapely.box(5, 50, 6, 51)), UsageError, "it lies within 5,50,6,51, and the grid goes from -125"),
         ("a.geojson", "{", ConfigurationError, "can't be read by GeoPandas"),
