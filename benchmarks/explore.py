@@ -35,6 +35,7 @@ from embedder.explore.vectors.database import Database
 from embedder.explore.vectors.index import Index
 from embedder.explore.vectors.ingest import open_database
 from embedder.explore.vectors.part import columns_in
+from embedder.explore.web.ranks import levels_of, ranks_of
 from embedder.grid import COLUMN_COUNT, Bounds, chips_in_column
 from embedder.output import column_file
 from embedder.output.manifest import Manifest, PublishedColumn
@@ -266,6 +267,30 @@ def box(output: Path, published: Published) -> None:
     print(f" from {len(files)} of {len(published.columns)} columns, {megabytes:.0f} of {all_of_them:.0f} MB", flush=True)
 
 
+def every_chip(searcher: Searcher, positions: Sequence[int]) -> None:
+    """What every chip answers, with its percentile, against what finds the first ten exactly."""
+    start = time.perf_counter()
+    count = len(searcher.pairs)
+    print(f"{count} random pairs, once: {time.perf_counter() - start:.2f} s; median distance {np.median(searcher.pairs):.4f}")
+    times: dict[str, list[float]] = {"exact search": [], "every chip": [], "every chip, its ranks and levels": []}
+    for position in positions:
+        question = Question(like=[searcher.database.chip(position)], count=K, exact=True)
+        start = time.perf_counter()
+        searcher.search(question)
+        asked = time.perf_counter()
+        answer = searcher.scores(question)
+        scored = time.perf_counter()
+        ranks_of(answer), levels_of(answer)
+        for name, taken in zip(times, (asked - start, scored - asked, time.perf_counter() - asked), strict=True):
+            times[name].append(taken)
+    least = statistics.median(times["exact search"])
+    for name, taken in times.items():
+        print(
+            f"{name:44} p50 {statistics.median(taken):5.2f} s   {statistics.median(taken) / least:4.2f} x   peak memory {peak():.2f} GB",
+            flush=True,
+        )
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -306,6 +331,7 @@ def main() -> None:
     exact = report("exact", times, truth, truth)
     times, found = timed(ours(searcher, exact=False), positions)
     quick = report("index, candidates compared exactly" if searcher.has_index else "exact (too few for an index)", times, found, truth)
+    every_chip(searcher, positions[:10])
     print(f"peak memory of all this: {peak():.2f} GB", flush=True)
     if not arguments.no_baseline:
         theirs = baseline(database, positions, truth)
