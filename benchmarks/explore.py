@@ -281,8 +281,8 @@ def every_chip(searcher: Searcher, positions: Sequence[int]) -> None:
         answer = searcher.scores(question)
         scored = time.perf_counter()
         ranks_of(answer), levels_of(answer)
-        for name, taken in zip(times, (asked - start, scored - asked, time.perf_counter() - asked), strict=True):
-            times[name].append(taken)
+        for name, seconds in zip(times, (asked - start, scored - asked, time.perf_counter() - asked), strict=True):
+            times[name].append(seconds)
     least = statistics.median(times["exact search"])
     for name, taken in times.items():
         print(
