@@ -34,6 +34,7 @@ from embedder.explore.vectors.catalogue import Published, published_years
 from embedder.explore.vectors.database import Database
 from embedder.explore.vectors.index import Index
 from embedder.explore.vectors.ingest import open_database
+from embedder.explore.vectors.pairs import pair_distances
 from embedder.explore.vectors.part import columns_in
 from embedder.explore.web.ranks import levels_of, ranks_of
 from embedder.grid import COLUMN_COUNT, Bounds, chips_in_column
@@ -269,9 +270,11 @@ def box(output: Path, published: Published) -> None:
 
 def every_chip(searcher: Searcher, positions: Sequence[int]) -> None:
     """What every chip answers, with its percentile, against what finds the first ten exactly."""
+    for kept in searcher.database.folder.glob("pairs-*"):
+        kept.unlink()
     start = time.perf_counter()
-    count = len(searcher.pairs)
-    print(f"{count} random pairs, once: {time.perf_counter() - start:.2f} s; median distance {np.median(searcher.pairs):.4f}")
+    pairs = pair_distances(searcher.database)
+    print(f"{len(pairs)} random pairs, once: {time.perf_counter() - start:.2f} s; median distance {np.median(pairs):.4f}")
     times: dict[str, list[float]] = {"exact search": [], "every chip": [], "every chip, its ranks and levels": []}
     for position in positions:
         question = Question(like=[searcher.database.chip(position)], count=K, exact=True)
