@@ -44,7 +44,7 @@ from embedder.storage.base import os_errors_at
 from embedder.storage.download import without_secrets
 
 ELSEWHERE = {
-    "search": "embedder.cli.explore",
+    "search": "embedder.cli.search",
     "explore": "embedder.cli.explore",
     "classify": "embedder.cli.maps",
     "map": "embedder.cli.maps",

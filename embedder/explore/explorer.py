@@ -7,16 +7,20 @@ from typing import Any
 
 from embedder.console.progress import Progress
 from embedder.errors import ConfigurationError, NotFoundError, UsageError
+from embedder.explore.answer import Answer
 from embedder.explore.pictures.images import SILENCE_S, TilePictures
 from embedder.explore.pictures.pictures import Pictures
 from embedder.explore.pictures.wms import LAYER, URL, Wms
-from embedder.explore.search import Hit, Searcher, changes
+from embedder.explore.search import Hit, Searcher, change_scores, changes
 from embedder.explore.vectors.catalogue import EXPLORABLE, Published, published_years
 from embedder.explore.vectors.ingest import open_database
 from embedder.grid import VERSIONS, Bounds
 from embedder.recipes import Recipe
 from embedder.source.inventory import PUBLIC_SOURCE, open_source
 from embedder.storage import open_readable
+
+SAME = 0.00001
+"""A distance that rounding alone can make."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,13 +73,21 @@ class Explorer:
 
     def changes(self, before: int, after: int, count: int, bounds: Bounds | None = None) -> list[Hit]:
         """The chips that differ most between two years."""
+        self._check_comparable(before, after)
+        return changes(self.searcher(before).database, self.searcher(after).database, count, bounds)
+
+    def change_scores(self, before: int, after: int, bounds: Bounds | None = None) -> Answer:
+        """How far each chip moved between two years."""
+        self._check_comparable(before, after)
+        return change_scores(self.searcher(before).database, self.searcher(after).database, bounds)
+
+    def _check_comparable(self, before: int, after: int) -> None:
         check_years(before, after)
         runs = [self.published[year].run for year in (before, after) if year in self.published]
         if len({run.weights_sha256 for run in runs if run}) > 1:
             raise UsageError(
                 f"{before} and {after} were embedded with different weights: their distances mean nothing; embed one of them again"
             )
-        return changes(self.searcher(before).database, self.searcher(after).database, count, bounds)
 
     def pictures(self, options: PictureOptions) -> Pictures:
         """The chips' pictures, kept beside the embeddings' cache."""
@@ -112,6 +124,13 @@ def check_years(before: int, after: int) -> None:
     """UsageError where nothing can have changed."""
     if before == after:
         raise UsageError(f"change is between two years, and both are {before}: give 2020 and 2021")
+
+
+def no_change_note(hits: Sequence[Hit]) -> str | None:
+    """What has to be said where the first hits of a change differ by nothing."""
+    if not hits or (hits[0].distance or 0) > SAME:
+        return None
+    return f"no chip differs by more than {SAME:g}: the two years hold the same embeddings here, and the order means nothing"
 
 
 def change_note(before: int, after: int) -> str:

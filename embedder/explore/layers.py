@@ -19,7 +19,7 @@ from embedder.output.column_file import geo_metadata, polygons
 from embedder.recipes import Recipe
 from embedder.storage.base import os_errors_at
 
-Values = NDArray[np.generic]
+Values = NDArray[Any]
 MOST_CLASSES = 250
 """Of a field; a byte holds them, and nodata."""
 NO_CLASS = 255
@@ -55,13 +55,12 @@ class Layer:
         )
 
 
-def area_km2(chips: Chips, pixels: int) -> float:
-    """The ground that chips (n, 2: column, row) of so many pixels cover, km2, on a sphere."""
+def chip_km2(rows: NDArray[np.integer], pixels: int) -> NDArray[np.float64]:
+    """The ground that a chip of so many pixels covers in each row, km2, on a sphere."""
     side = pixels / TILE_PIXELS
-    norths = np.deg2rad(NORTH - np.bincount(chips[:, 1]).nonzero()[0] * side)
-    counts = np.bincount(chips[:, 1])
-    each = EARTH_KM**2 * np.deg2rad(side) * (np.sin(norths) - np.sin(norths - np.deg2rad(side)))
-    return float((counts[counts > 0] * each).sum())
+    north = NORTH - rows.astype(np.float64) * side
+    areas: NDArray[np.float64] = EARTH_KM**2 * np.deg2rad(side) * (np.sin(np.deg2rad(north)) - np.sin(np.deg2rad(north - side)))
+    return areas
 
 
 def check_layer_file(path: Path) -> None:

@@ -23,7 +23,8 @@ MEDIA_TYPES = {
     "parquet": "application/vnd.apache.parquet",
 }
 """By the name of the form, which is also the end of a file's name."""
-_FIELDS = ("rank", "chip_id", "year", "distance", "longitude", "latitude", "west", "south", "east", "north")
+MEASURES = ("distance", "score", "percentile")
+"""What a hit may have; of a list, all hits have the same."""
 
 
 def encode(hits: Sequence[Hit], form: str, metadata: dict[str, Any]) -> bytes:
@@ -32,7 +33,8 @@ def encode(hits: Sequence[Hit], form: str, metadata: dict[str, Any]) -> bytes:
         return json.dumps(geojson(hits, metadata)).encode() + b"\n"
     if form == "csv":
         out = io.StringIO(newline="")
-        writer = csv.DictWriter(out, _FIELDS, lineterminator="\n")
+        fields = ["rank", "chip_id", "year", *_measures(hits), "longitude", "latitude", "west", "south", "east", "north"]
+        writer = csv.DictWriter(out, fields, lineterminator="\n")
         writer.writeheader()
         writer.writerows(_row(hit) for hit in hits)
         return out.getvalue().encode()
@@ -63,7 +65,7 @@ def geojson(hits: Sequence[Hit], metadata: dict[str, Any]) -> dict[str, Any]:
                 "type": "Feature",
                 "id": hit.chip.id,
                 "geometry": box(hit.chip.bounds),
-                "properties": {name: value for name, value in _row(hit).items() if name in _FIELDS[:6]},
+                "properties": {name: value for name, value in _row(hit).items() if name not in vars(hit.chip.bounds)},
             }
             for hit in hits
         ],
@@ -72,11 +74,18 @@ def geojson(hits: Sequence[Hit], metadata: dict[str, Any]) -> dict[str, Any]:
 
 def table(hits: Sequence[Hit]) -> str:
     """Lines to read."""
-    lines = [f"{'rank':>4}  {'chip':10}  {'distance':>9}  {'longitude':>10}  {'latitude':>9}"]
+    measures = _measures(hits)
+    lines = [f"{'rank':>4}  {'chip':10}  {''.join(f'{name:>10}  ' for name in measures)}{'longitude':>10}  {'latitude':>9}"]
     for hit in hits:
         longitude, latitude = hit.chip.bounds.center
-        lines.append(f"{hit.rank:>4}  {hit.chip.id:10}  {hit.distance:>9.6f}  {longitude:>10.5f}  {latitude:>9.5f}")
+        values = "".join(f"{getattr(hit, name):>10.{3 if name == 'percentile' else 6}f}  " for name in measures)
+        lines.append(f"{hit.rank:>4}  {hit.chip.id:10}  {values}{longitude:>10.5f}  {latitude:>9.5f}")
     return "\n".join(lines)
+
+
+def _measures(hits: Sequence[Hit]) -> list[str]:
+    """Those that the hits have."""
+    return [name for name in MEASURES if hits and getattr(hits[0], name) is not None] or ([] if hits else ["distance"])
 
 
 def box(bounds: Bounds) -> dict[str, Any]:
@@ -93,9 +102,10 @@ def _row(hit: Hit) -> dict[str, Any]:
     bounds = hit.chip.bounds
     longitude, latitude = bounds.center
     places = {"longitude": longitude, "latitude": latitude} | vars(bounds)
-    return {"rank": hit.rank, "chip_id": hit.chip.id, "year": hit.year, "distance": hit.distance} | {
-        name: round(value, 7) for name, value in places.items()
-    }
+    measures = {name: getattr(hit, name) for name in _measures([hit])}
+    return (
+        {"rank": hit.rank, "chip_id": hit.chip.id, "year": hit.year} | measures | {name: round(value, 7) for name, value in places.items()}
+    )
 
 
 def _parquet(hits: Sequence[Hit], metadata: dict[str, Any]) -> bytes:
@@ -107,7 +117,7 @@ def _parquet(hits: Sequence[Hit], metadata: dict[str, Any]) -> bytes:
         "rank": pa.array([hit.rank for hit in hits], pa.int32()),
         "chip_id": pa.array([chip.id for chip in chips], pa.string()),
         "year": pa.array([hit.year for hit in hits], pa.int32()),
-        "distance": pa.array([hit.distance for hit in hits], pa.float64()),
+        **{name: pa.array([getattr(hit, name) for hit in hits], pa.float64()) for name in _measures(hits)},
         "geometry": pa.array(polygons(bounds), pa.binary()),
     }
     made = pa.table(content).replace_schema_metadata({b"geo": json.dumps(geo).encode(), b"search": json.dumps(metadata).encode()})

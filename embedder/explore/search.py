@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embedder.errors import UsageError
+from embedder.explore.answer import Answer
 from embedder.explore.places import position_of
 from embedder.explore.vectors.column_rows import Vectors
 from embedder.explore.vectors.database import BLOCK_ROWS, Database, Mask
 from embedder.explore.vectors.index import INDEX_FROM, Index, cache_errors_at
+from embedder.explore.vectors.pairs import pair_distances, percentiles_of
 from embedder.grid import NORTH, TILE_PIXELS, WEST, Bounds, Chip
 
 UNLIKE_WEIGHT = 0.5
@@ -32,8 +35,12 @@ class Hit:
     """From 1."""
     chip: Chip
     year: int
-    distance: float
-    """1 - cosine, to the query or, of a change, between the years: 0 the same, 2 opposite."""
+    distance: float | None = None
+    """1 - cosine, to the query or, of a change, between the years: 0 the same, 2 opposite. None of a question with unlikes."""
+    score: float | None = None
+    """Of a question with unlikes: the cosine to the direction that leads to the likes and away from them, 1 at most."""
+    percentile: float | None = None
+    """How many percent of random pairs of the year are nearer; of a change, how many of its chips changed less."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,25 +75,44 @@ class Searcher:
     def search(self, question: Question) -> list[Hit]:
         """The nearest chips, without those of the question. NotFoundError where one of these has no embedding."""
         check_count(question.count)
-        like, unlike = self._positions(question.like), self._positions(question.unlike)
-        if set(like) & set(unlike):
-            raise UsageError(f"chip {self.database.chip(min(set(like) & set(unlike))).id} is both like and unlike: leave out one")
-        query = combine(self.database.vectors(like), self.database.vectors(unlike))
+        like, unlike, query = self._query(question)
         examples = [*like, *unlike]
         # An index is trained for places where chips are: a difference, a small box and long lists are answered exactly.
         found = None
         if self._index and not (unlike or question.bounds or question.exact) and question.count <= MOST_FROM_INDEX:
             found = self._from_index(self._index, query, question.count + len(examples), examples)
         if found is None:
-            mask = self.database.live if question.bounds is None else self.database.live & within(self.database, question.bounds)
-            found = self._exactly(query, mask, examples)
+            found = self._exactly(query, self._mask(question), examples)
         positions, scores = found
         best = top(scores, question.count)
+        best = best[np.isfinite(scores[best])]
+        positions, scores = positions[best], scores[best]
+        percentiles = None if unlike else percentiles_of(_distances(scores), self.pairs)
         return [
-            Hit(rank=rank, chip=self.database.chip(int(positions[place])), year=self.database.year, distance=_distance(scores[place]))
-            for rank, place in enumerate(best, 1)
-            if np.isfinite(scores[place])
+            Hit(
+                rank=index + 1,
+                chip=self.database.chip(int(position)),
+                year=self.database.year,
+                **_said(scores[index], None if percentiles is None else percentiles[index], has_unlikes=bool(unlike)),
+            )
+            for index, position in enumerate(positions)
         ]
+
+    def scores(self, question: Question) -> Answer:
+        """What every chip of the year or the box answers, the question's own among them; its count is of no meaning here."""
+        _, unlike, query = self._query(question)
+        positions = np.flatnonzero(self._mask(question))
+        scores = self._exactly(query, self._mask(question), [])[1]
+        if unlike:
+            return Answer(database=self.database, positions=positions, measure="score", values=scores[positions])
+        distances = _distances(scores[positions])
+        percentiles = percentiles_of(distances, self.pairs)
+        return Answer(database=self.database, positions=positions, measure="distance", values=distances, percentiles=percentiles)
+
+    @cached_property
+    def pairs(self) -> NDArray[np.float32]:
+        """1 - cosine of random pairs of the year, ascending."""
+        return pair_distances(self.database)
 
     def _from_index(
         self, index: Index, query: NDArray[np.float32], count: int, examples: list[int]
@@ -109,6 +135,16 @@ class Searcher:
         scores[~mask] = -np.inf
         scores[examples] = -np.inf
         return np.arange(len(scores)), scores
+
+    def _query(self, question: Question) -> tuple[list[int], list[int], NDArray[np.float32]]:
+        """The rows of the likes and of the unlikes, and the direction to look in."""
+        like, unlike = self._positions(question.like), self._positions(question.unlike)
+        if both := set(like) & set(unlike):
+            raise UsageError(f"chip {self.database.chip(min(both)).id} is both like and unlike: leave out one")
+        return like, unlike, combine(self.database.vectors(like), self.database.vectors(unlike))
+
+    def _mask(self, question: Question) -> Mask:
+        return self.database.live if question.bounds is None else self.database.live & within(self.database, question.bounds)
 
     def _positions(self, chips: Sequence[Chip]) -> list[int]:
         return [position_of(self.database, chip) for chip in dict.fromkeys(chips)]
@@ -153,23 +189,51 @@ def within(database: Database, bounds: Bounds) -> Mask:
     return mask
 
 
-def changes(before: Database, after: Database, count: int, bounds: Bounds | None = None) -> list[Hit]:
-    """The chips, embedded in both years, whose embeddings differ most."""
-    check_count(count)
+def change_scores(before: Database, after: Database, bounds: Bounds | None = None) -> Answer:
+    """How far each chip that is embedded in both years moved."""
     _, old, new = np.intersect1d(before.sorted_keys()[0], after.sorted_keys()[0], assume_unique=True, return_indices=True)
     old, new = before.sorted_keys()[1][old], after.sorted_keys()[1][new]
-    if bounds is not None:
-        inside = within(before, bounds)[old]
-        old, new = old[inside], new[inside]
     scores = np.empty(len(old), np.float32)
     for start in range(0, len(old), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
         scores[rows] = np.einsum("ij,ij->i", before.vectors(old[rows]), after.vectors(new[rows]))
+    values = _distances(scores)
+    percentiles = percentiles_of(values, np.sort(values))  # among all changes, also where a box asks for a few
+    if bounds is not None:
+        inside = within(after, bounds)[new]
+        new, values, percentiles = new[inside], values[inside], None if percentiles is None else percentiles[inside]
+    order = np.argsort(new)
+    return Answer(
+        database=after,
+        positions=new[order],
+        measure="change",
+        values=values[order],
+        percentiles=None if percentiles is None else percentiles[order],
+    )
+
+
+def changes(before: Database, after: Database, count: int, bounds: Bounds | None = None) -> list[Hit]:
+    """The chips, embedded in both years, whose embeddings differ most."""
+    check_count(count)
+    found = change_scores(before, after, bounds)
     return [
-        Hit(rank=rank, chip=after.chip(int(new[place])), year=after.year, distance=_distance(scores[place]))
-        for rank, place in enumerate(top(-scores, count), 1)
+        Hit(
+            rank=rank,
+            chip=after.chip(int(found.positions[place])),
+            year=after.year,
+            **_said(1 - found.values[place], None if found.percentiles is None else found.percentiles[place]),
+        )
+        for rank, place in enumerate(top(found.values, count), 1)
     ]
 
 
-def _distance(cosine: np.float32) -> float:
-    return round(max(0.0, 1.0 - float(cosine)), 6)
+def _distances(cosines: Scores) -> Scores:
+    return np.maximum(np.float32(0), 1 - cosines)
+
+
+def _said(cosine: np.float32, percentile: np.float32 | None, *, has_unlikes: bool = False) -> dict[str, float | None]:
+    """The numbers of a hit."""
+    if has_unlikes:
+        return {"score": round(float(cosine), 6)}
+    distance = round(max(0.0, 1.0 - float(cosine)), 6)
+    return {"distance": distance, "percentile": None if percentile is None else round(float(percentile), 3)}

@@ -1,5 +1,6 @@
 """What the API answers, from parameters as they stand in an address."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,11 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from embedder import __version__
 from embedder.errors import UsageError
+from embedder.explore.answer import Answer
 from embedder.explore.explorer import Explorer, change_note
 from embedder.explore.places import GRID, chip_at, parse_box, parse_chip, parse_chips, position_of
 from embedder.explore.results import box, geojson
 from embedder.explore.search import MOST_HITS, UNLIKE_WEIGHT, Hit, Question
 from embedder.explore.web import coverage
+from embedder.explore.web.ranks import levels_of, ranks_of
 from embedder.grid import VERSIONS, Bounds
 from embedder.output.credits import composites_of
 from embedder.output.receipt import describe
@@ -71,7 +74,7 @@ class Feature(BaseModel):
     type: str
     id: str
     geometry: dict[str, Any]
-    properties: dict[str, Any] = Field(description="rank, chip_id, year, distance (1 - cosine), longitude, latitude.")
+    properties: dict[str, Any] = Field(description="rank, chip_id, year, distance and percentile or score, longitude, latitude.")
 
 
 class Collection(BaseModel):
@@ -159,6 +162,31 @@ def change(explorer: Explorer, years: str, count: int, bbox: str | None) -> tupl
     before, after = (int(year) for year in years.split(","))
     hits = explorer.changes(before, after, count, None if bbox is None else parse_box(bbox))
     return hits, explorer.metadata() | {"years": [before, after], "note": change_note(before, after)}
+
+
+def every(  # noqa: PLR0917 - as they stand in the address
+    explorer: Explorer, year: int | None, like: Sequence[str], unlike: Sequence[str], years: str | None, bbox: str | None
+) -> tuple[Answer, dict[str, Any]]:
+    """What every chip answers to a search, or to a change where `years` is given, and what goes with it."""
+    bounds = None if bbox is None else parse_box(bbox)
+    if years:
+        before, after = (int(each) for each in years.split(","))
+        note = {"years": [before, after], "note": change_note(before, after)}
+        return explorer.change_scores(before, after, bounds), explorer.metadata() | note
+    if year is None:
+        raise UsageError("neither year nor years is given: give year and like for a search, or years for a change")
+    pixels = explorer.recipe.chip_pixels
+    question = Question(like=parse_chips(like, pixels), unlike=parse_chips(unlike, pixels), bounds=bounds)
+    return explorer.searcher(year).scores(question), explorer.metadata() | {"year": year, "like": list(like), "unlike": list(unlike)}
+
+
+def layer(answer: Answer) -> tuple[bytes, str]:
+    """What /api/layer says: ranks, and where they lie."""
+    ranks = ranks_of(answer)
+    rows, columns = ranks.values.shape
+    levels = [[level.percentile, level.value, level.chips, level.km2] for level in levels_of(answer)]
+    place = {"column": ranks.column, "row": ranks.row, "columns": columns, "rows": rows, "measure": answer.measure, "levels": levels}
+    return ranks.values.astype("<u2").tobytes(), json.dumps(place)
 
 
 def collection(hits: Sequence[Hit], metadata: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from embedder import __version__
 from embedder.errors import EmbedderError, NotFoundError, UsageError
 from embedder.explore.explorer import Explorer
+from embedder.explore.layers import write_layer
 from embedder.explore.pictures.pictures import Pictures
 from embedder.explore.places import parse_chip
 from embedder.explore.results import MEDIA_TYPES, encode
@@ -25,6 +26,7 @@ from embedder.explore.search import MOST_HITS
 from embedder.explore.web import answers
 from embedder.explore.web.answers import ChipAnswer, Collection, Coverage, Info, Problem
 from embedder.explore.web.coverage import coverage
+from embedder.storage.scratch import scratch_folder
 
 PAGE = Path(__file__).parent / "page"
 ANY_HOST = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
@@ -49,11 +51,16 @@ PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
     503: {"model": Problem, "description": "Neither the WMS nor the source answers: ask again later."},
 }
+BYTES = {"schema": {"type": "string", "format": "binary"}}
+LAYER: dict[int | str, dict[str, Any]] = {200: {"content": {"application/octet-stream": BYTES}}}
+LAYER_TYPES = {"parquet": MEDIA_TYPES["parquet"], "csv": MEDIA_TYPES["csv"], "tif": "image/tiff; application=geotiff"}
+LAYER_FILE: dict[int | str, dict[str, Any]] = {200: {"content": dict.fromkeys(LAYER_TYPES.values(), BYTES)}}
 EXPECTED = {
     "k": f"1 to {MOST_HITS}",
     "year": "a year, such as 2020",
     "years": "two years, such as 2020,2021",
-    "format": "geojson, csv or parquet",
+    "format": "geojson, csv or parquet; of every chip parquet, csv or tif",
+    "above": "a percentile, 0 to 100",
     "like": f"1 to {MOST_EXAMPLES} chip ids, such as c1155r0287",
     "unlike": f"at most {MOST_EXAMPLES} chip ids, such as c1155r0287",
 }
@@ -65,6 +72,8 @@ Count = Annotated[int, Query(ge=1, le=MOST_HITS, description="How many hits.")]
 Box = Annotated[str | None, Query(description="Only chips that touch west,south,east,north, degrees.")]
 Years = Annotated[str, Query(pattern="^[0-9]{4},[0-9]{4}$", description="Two years, such as 2020,2021.")]
 Beside = Annotated[int | None, Query(description="A year whose picture is shown beside this one: both are then from the same source.")]
+BothYears = Annotated[str | None, Query(pattern="^[0-9]{4},[0-9]{4}$", description="For changes: two years.")]
+LayerForm = Annotated[str, Query(alias="format", pattern="^(parquet|csv|tif)$", description="parquet, csv or tif.")]
 Form = Annotated[str, Query(alias="format", pattern="^(geojson|csv|parquet)$", description="geojson, csv or parquet.")]
 
 
@@ -79,6 +88,7 @@ def make_app(explorer: Explorer, pictures: Pictures, *, host: str = "127.0.0.1",
     _add_errors(app)
     _add_search(app, explorer, basemap)
     _add_files(app, explorer, pictures)
+    _add_layers(app, explorer)
     # MapLibre comes with a Python package that is only a carrier here: none of its code is imported.
     app.mount("/maplibre", StaticFiles(packages=[("maplibre", "srcjs")]))
     app.mount("/", StaticFiles(directory=PAGE, html=True))
@@ -132,7 +142,7 @@ def _add_files(app: FastAPI, explorer: Explorer, pictures: Pictures) -> None:
         year: int | None = None,
         like: Ids = [],  # noqa: B006
         unlike: Ids = [],  # noqa: B006
-        years: Annotated[str | None, Query(pattern="^[0-9]{4},[0-9]{4}$", description="For changes: two years.")] = None,
+        years: BothYears = None,
         k: Count = 10,
         bbox: Box = None,
     ) -> Response:
@@ -160,6 +170,44 @@ def _add_files(app: FastAPI, explorer: Explorer, pictures: Pictures) -> None:
         if request.headers.get("If-None-Match") == etag:
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         return Response(found.jpeg, media_type="image/jpeg", headers=headers)
+
+
+def _add_layers(app: FastAPI, explorer: Explorer) -> None:
+    @app.get("/api/layer", response_class=Response, responses=LAYER)
+    def layer(
+        year: int | None = None,
+        like: Ids = [],  # noqa: B006
+        unlike: Ids = [],  # noqa: B006
+        years: BothYears = None,
+        bbox: Box = None,
+    ) -> Response:
+        """Every chip's rank in a search, or in a change where `years` is given: 16 bits each, row by row, 0 where there is no chip.
+
+        The header X-Layer says as JSON where the first one lies, how many there are, and what each threshold leaves.
+        """
+        ranks, place = answers.layer(answers.every(explorer, year, like, unlike, years, bbox)[0])
+        return Response(ranks, media_type="application/octet-stream", headers={"X-Layer": place})
+
+    @app.get("/api/layer/download", response_class=Response, responses=LAYER_FILE)
+    def layer_file(  # noqa: PLR0917
+        form: LayerForm,
+        year: int | None = None,
+        like: Ids = [],  # noqa: B006
+        unlike: Ids = [],  # noqa: B006
+        years: BothYears = None,
+        bbox: Box = None,
+        above: Annotated[float, Query(ge=0, le=100, description="Only chips from this percentile up.")] = 0,
+    ) -> Response:
+        """The same as a file: a row, or a pixel, a chip."""
+        answer, metadata = answers.every(explorer, year, like, unlike, years, bbox)
+        name = f"change-{years.replace(',', '-')}" if years else f"similar-{like[0]}-{year}"
+        with scratch_folder() as scratch:
+            scratch.mkdir()
+            path = scratch / f"layer.{form}"
+            write_layer(answer.layer(metadata).where(answer.above(above)), path)
+            content = path.read_bytes()
+        headers = {"Content-Disposition": f'attachment; filename="{name}-every-chip.{form}"'}
+        return Response(content, media_type=LAYER_TYPES[form], headers=headers)
 
 
 def _add_errors(app: FastAPI) -> None:

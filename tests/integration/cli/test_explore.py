@@ -4,13 +4,16 @@ from pathlib import Path
 
 import click
 import geopandas
+import numpy as np
 import pytest
+import rasterio
 from click.testing import CliRunner
 
 from embedder.cli.command import exit_code_of
 from embedder.cli.steps import cli
 from embedder.errors import UsageError
 from embedder.explore.web.serve import listen
+from embedder.grid import Chip
 from tests.explore_output import CHIP, some, vectors, write_output
 
 
@@ -58,6 +61,45 @@ def test_search_writes_files_that_geopandas_reads(output: str, tmp_path: Path, f
         assert frame.geometry.iloc[0].area == pytest.approx((512 / 12000) ** 2)
 
 
+def test_every_chip_above_a_percentile_is_counted_and_written(output: str, tmp_path: Path) -> None:
+    path = tmp_path / "every.tif"
+    found = run("--output", output, "--year", "2020", "--chip", "c0001r0003", "--above", "90", "--to", str(path))
+    assert found.exit_code == 0, found.output
+    content = some(range(3))
+    every = np.concatenate([rows for _, rows in content.values()]).astype(np.float64)
+    every /= np.linalg.norm(every, axis=1, keepdims=True)
+    distances = 1 - every @ every[23]
+    limit = np.percentile(distances, 10, method="lower")
+    assert found.stdout.startswith("6 of 60 chips (10 %), ")
+    assert float(found.stdout.rsplit(" ", 1)[-1]) == pytest.approx(limit, abs=2e-6)
+    with rasterio.open(path) as tiff:
+        shown = np.isfinite(tiff.read(1))
+        assert shown.sum() == 6
+        assert tiff.descriptions == ("distance", "percentile")
+        ((own, _),) = tiff.sample([Chip(column=1, row=3, pixels=512).bounds.center])
+        assert own == pytest.approx(0, abs=1e-6)
+
+
+def test_every_chip_within_a_distance_and_every_change_are_counted(output: str, tmp_path: Path) -> None:
+    near = run("--output", output, "--chip", "c0001r0003", "--within", "0.00001")
+    assert near.stdout.startswith("1 of 60 chips")
+    path = tmp_path / "change.parquet"
+    assert run("--output", output, "--change", "2020", "2021", "--all", "--to", str(path)).exit_code == 0
+    frame = geopandas.read_parquet(path)
+    assert len(frame) == 60
+    assert frame.sort_values("distance")["percentile"].is_monotonic_increasing
+    path = tmp_path / "scores.csv"
+    unlike = run("--output", output, "--chip", "c0001r0003", "--unlike", "c0002r0003", "--all", "--to", str(path))
+    assert "score at least" in unlike.stdout
+    assert path.read_text().splitlines()[0].replace('"', "") == "chip_id,year,score,longitude,latitude"
+
+
+def test_years_that_are_the_same_are_said_to_be(output: str) -> None:
+    write_output(Path(output), some(range(3), seed=1), weights="random:0")
+    found = run("--output", output, "--change", "2020", "2021")
+    assert "the two years hold the same embeddings here" in found.stderr
+
+
 @pytest.mark.parametrize("form", ["geojson", "csv"])
 def test_search_prints_forms_that_geopandas_reads(output: str, tmp_path: Path, form: str) -> None:
     found = run("--output", output, "--change", "2020", "2021", "-k", "3", "--format", form)
@@ -96,6 +138,14 @@ def test_a_wrong_search_ends_with_one_clear_line(
         (["search", "--chip", "c0001r0003", "--to", "hits.xlsx"], 2, "end it with .geojson, .csv or .parquet"),
         (["search", "--chip", "c0001r0003", "--to", "no/such/hits.csv"], 2, "there is no folder no/such for hits.csv: make it"),
         (["search", "--chip", "c0001r0003", "--to", "hits.csv", "--format", "csv"], 2, "leave out --format"),
+        (["search", "--chip", "c0001r0003", "--all"], 2, "--all is for a file"),
+        (["search", "--chip", "c0001r0003", "--all", "--to", "a.geojson"], 2, "end it with .parquet, .csv, .tif"),
+        (["search", "--chip", "c0001r0003", "--above", "101"], 2, "no percentile: give 0 to 100"),
+        (["search", "--chip", "c0001r0003", "--above", "nan"], 2, "no percentile: give 0 to 100"),
+        (["search", "--chip", "c0001r0003", "--within", "-1"], 2, "no distance: give 0"),
+        (["search", "--chip", "c0001r0003", "--within", "1", "--above", "1"], 2, "give one"),
+        (["search", "--change", "2020", "2021", "--within", "1"], 2, "give --above instead"),
+        (["search", "--chip", "c0001r0003", "--above", "9", "-k", "3"], 2, "leave out -k"),
         (["explore", "--wms", "ftp://host/x"], 2, "the WMS's address is none"),
         (["explore", "--source", "no/such"], 78, "source no/such is not a folder"),
         (["explore", "--basemap", "tiles"], 2, "the base map's address is none"),

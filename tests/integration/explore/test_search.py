@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from embedder.errors import UsageError
 from embedder.explore.search import Question, Searcher, changes
+from embedder.explore.vectors.pairs import pair_distances
 from embedder.grid import Bounds, Chip
 from tests.explore_output import Content, opened, some, vectors, write_output
 
@@ -32,6 +33,31 @@ def test_hits_are_those_of_numpy_when_there_is_no_index(tmp_path: Path) -> None:
     assert [hit.chip.id for hit in hits] == [name for name, _ in expected]
     assert [hit.distance for hit in hits] == pytest.approx([distance for _, distance in expected], abs=2e-6)
     assert [hit.rank for hit in hits] == list(range(1, 11))
+
+
+def test_a_hit_s_percentile_is_that_among_all_pairs(tmp_path: Path) -> None:
+    content = some(range(100, 103))
+    searcher = Searcher(opened(write_output(tmp_path / "out", content)))
+    hits = searcher.search(Question(like=[Chip(column=102, row=3, pixels=512)], count=5))
+    every = np.concatenate([rows for _, rows in content.values()]).astype(np.float64)
+    every /= np.linalg.norm(every, axis=1, keepdims=True)
+    pairs = (1 - every @ every.T)[np.triu_indices(len(every), 1)]
+    for hit in hits:
+        assert hit.distance is not None
+        assert hit.percentile == pytest.approx(100 * (pairs < hit.distance).mean(), abs=1)
+
+
+@pytest.mark.parametrize("harm", [b"", b"\0" * 400_032, None])
+def test_damaged_pairs_are_found_again(tmp_path: Path, harm: bytes | None) -> None:
+    database = opened(write_output(tmp_path / "out", some(range(100, 103))))
+    before = pair_distances(database)
+    (path,) = database.folder.glob("pairs-*")
+    if harm is None:
+        path.unlink()
+    else:
+        path.write_bytes(harm)
+    np.testing.assert_array_equal(pair_distances(database), before)
+    assert len(path.read_bytes()) == 400_032
 
 
 def test_a_small_box_is_answered_in_full_when_there_is_an_index(indexed: Searcher) -> None:
@@ -68,5 +94,6 @@ def test_change_ranks_the_chips_of_both_years(tmp_path: Path) -> None:
     hits = changes(opened(output), opened(output, year=2021), 5)
     assert [hit.chip.id for hit in hits[:2]] == ["c0001r0007", "c0001r0003"]
     assert hits[0].distance == pytest.approx(2, abs=1e-5)
-    assert all(hit.distance < 1e-5 for hit in hits[2:])
+    assert all(hit.distance is not None and hit.distance < 1e-5 for hit in hits[2:])
+    assert hits[0].percentile == 95  # 19 of 20 changed less
     assert {hit.year for hit in hits} == {2021}

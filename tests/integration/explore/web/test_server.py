@@ -5,11 +5,15 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import geopandas
+import numpy as np
 import pytest
+import rasterio
 import urllib3
 
 from embedder.explore.explorer import Explorer
 from embedder.explore.pictures.pictures import Pictures
+from embedder.explore.search import Question
+from embedder.grid import Chip
 from tests.explore_output import CHIP
 from tests.explore_site import get, served
 from tests.pictures import TILE, chip_pictures, fake_wms, picture
@@ -35,8 +39,41 @@ def test_a_search_is_geojson_without_the_examples(page: str) -> None:
     ids = {feature["id"] for feature in found["features"]}
     assert len(ids) == 7
     assert not ids & {"c0001r0003", "c0001r0004", "c0002r0001"}
-    distances = [feature["properties"]["distance"] for feature in found["features"]]
-    assert distances == sorted(distances)
+    scores = [feature["properties"]["score"] for feature in found["features"]]
+    assert scores == sorted(scores, reverse=True)
+    nearest = get(f"{page}/api/search?year=2020&like=c0001r0003&k=1")[2]["features"][0]["properties"]
+    assert 0 <= nearest["percentile"] <= 100
+    assert "score" not in nearest
+
+
+def test_every_chip_has_a_rank_and_the_levels_say_what_they_leave(page: str, explorer: Explorer) -> None:
+    status, headers, body = get(f"{page}/api/layer?year=2020&like=c0001r0003")
+    place = json.loads(headers["X-Layer"])
+    ranks = np.frombuffer(body, "<u2").reshape(place["rows"], place["columns"])
+    answer = explorer.searcher(2020).scores(Question(like=[Chip(column=1, row=3, pixels=512)]))
+    assert (status, (ranks > 0).sum()) == (200, len(answer.values))
+    assert ranks[3 - place["row"], 1 - place["column"]] == 0xFFFF
+    nearest = answer.chips[np.argsort(answer.values)]
+    found = ranks[nearest[:, 1] - place["row"], nearest[:, 0] - place["column"]]
+    assert (np.diff(found.astype(int)) <= 0).all()
+    for percentile, value, chips, km2 in place["levels"]:
+        mask = answer.above(percentile)
+        assert (chips, value) == (mask.sum(), pytest.approx(answer.threshold(percentile), abs=1e-6))
+        assert km2 == pytest.approx(answer.km2(mask), abs=0.1)
+
+
+@pytest.mark.parametrize(("form", "driver"), [("parquet", None), ("csv", None), ("tif", "GTiff")])
+def test_every_chip_can_be_downloaded(page: str, tmp_path: Path, form: str, driver: str | None) -> None:
+    status, headers, body = get(f"{page}/api/layer/download?years=2020,2021&above=0&format={form}")
+    assert status == 200, body
+    assert "change-2020-2021-every-chip" in headers["Content-Disposition"]
+    (tmp_path / f"layer.{form}").write_bytes(body)
+    if driver:
+        with rasterio.open(tmp_path / f"layer.{form}") as tiff:
+            assert (tiff.driver, np.isfinite(tiff.read(1)).sum()) == (driver, 80)
+    else:
+        reader = geopandas.read_parquet if form == "parquet" else geopandas.read_file
+        assert len(reader(tmp_path / f"layer.{form}")) == 80
 
 
 def test_a_place_finds_its_chip_or_says_why_not(page: str) -> None:

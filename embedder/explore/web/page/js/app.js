@@ -6,8 +6,9 @@ import { holdFocus, listenToKeys, releaseFocus } from "./keys.js";
 import { ChipMap } from "./map.js";
 import { drawControls, drawFrame, drawHits, drawLoading, drawMarks, drawMessage, drawQuestion, drawTokens, drawYears, find, make } from "./panel.js";
 import { read, readView, request, write } from "./question.js";
+import { Whole } from "./whole.js";
 
-const page = { info: null, grid: null, map: null, question: null, draft: null, hits: [], coverage: new Map(), asking: null };
+const page = { info: null, grid: null, map: null, question: null, draft: null, hits: [], coverage: new Map(), asking: null, whole: null };
 
 /** Starts with what can be searched. */
 async function start() {
@@ -20,6 +21,7 @@ async function start() {
   }
   page.grid = new Grid(page.info);
   drawFrame(page.info);
+  page.whole = new Whole(() => page);
   listen();
   const asked = new URLSearchParams(location.search).get("year");
   page.question = read(location.search, page.info);
@@ -55,6 +57,7 @@ async function run() {
   const { signal } = (page.asking = new AbortController());
   page.draft = { like: question.like, unlike: question.unlike };
   page.hits = [];
+  page.whole.ask(false);
   find("note").hidden = true;
   find("told").hidden = true;
   find("search-view").hidden = true;
@@ -94,6 +97,7 @@ function answered(features) {
   else drawMessage("Nothing found", question.mode === "change" ? "No chip is embedded in both years." : "No other chip is embedded in this year.");
   drawMarks(page.draft, question);
   showOnMap();
+  if (page.map) page.whole.ask(true);
   releaseFocus();
   find("fit").hidden = !features.length || !page.map;
   say(features.length ? `${features.length} chips found; the first is ${features[0].id}.` : "Nothing found.");
@@ -269,7 +273,11 @@ function switchTheme() {
   colourMap();
 }
 
-const colourMap = () => page.map?.ready.then(() => page.map.colour(colours()));
+const colourMap = () =>
+  page.map?.ready.then(() => {
+    page.map.colour(colours());
+    page.whole.colour();
+  });
 
 function listen() {
   find("find").addEventListener("submit", (event) => {

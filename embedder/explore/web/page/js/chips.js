@@ -69,9 +69,18 @@ export function coordinates([lon, lat], digits = 4) {
   return `${part(lat, "N", "S")}, ${part(lon, "E", "W")}`;
 }
 
-/** Distances with as many digits as tell them apart. */
+/** What ranked hits: a score of a question with unlikes, otherwise a distance. */
+export const measureOf = ({ properties: { score, distance } }) => score ?? distance;
+
+/** Distances, or scores, with as many digits as tell them apart. */
 export function distances(features) {
-  const values = features.map((feature) => feature.properties.distance);
+  const values = features.map(measureOf);
   const digits = Math.max(...values, 0) < 0.01 ? 6 : 4;
   return values.map((value) => value.toFixed(digits));
+}
+
+/** A percentile with as many digits as its distance from 0 or 100 needs. */
+export function percent(value) {
+  const edge = Math.min(value, 100 - value);
+  return `${value.toFixed(edge >= 10 ? 0 : edge >= 1 ? 1 : edge >= 0.1 ? 2 : 3)} %`;
 }

@@ -1,7 +1,7 @@
 // The side panel: what is looked for, what was found, and what to do where nothing was.
 
 import { address, picture } from "./api.js";
-import { coordinates, distances } from "./chips.js";
+import { coordinates, distances, measureOf, percent } from "./chips.js";
 import { COUNTS, changeYears, request } from "./question.js";
 
 export const find = (id) => document.getElementById(id);
@@ -128,19 +128,24 @@ export function drawLoading(question) {
 export function drawHits(question, info, features) {
   const hits = find("hits");
   const shown = distances(features);
-  const most = Math.max(...features.map((feature) => feature.properties.distance), 1e-9);
+  const most = Math.max(...features.map(measureOf), 1e-9);
   hits.removeAttribute("aria-busy");
   hits.className = question.mode;
   hits.replaceChildren(...features.map((feature, index) => card(question, info, feature, shown[index], most)));
   find("tools").hidden = false;
   find("found").textContent = question.mode === "change" ? `${features.length} most changed` : `${features.length} most similar`;
-  find("legend").textContent = question.mode === "change" ? "change: long is more" : "distance: short is similar";
+  const isScore = features[0].properties.score !== undefined;
+  find("legend").textContent = question.mode === "change" ? "change: long is more" : isScore ? "score: long is better" : "distance: short is similar";
   find("note").hidden = question.mode !== "change";
   find("note").textContent = question.mode === "change" ? sentence(info.change_note) : "";
 }
 
-function card(question, info, { id, properties }, distance, most) {
+function card(question, info, feature, distance, most) {
+  const { id, properties } = feature;
   const change = question.mode === "change";
+  const measure = change ? "changed by" : properties.score === undefined ? "distance" : "score";
+  const { percentile } = properties;
+  const usual = percentile === undefined ? "" : change ? `more than ${percent(percentile)} of all chips` : `nearer than ${percent(100 - percentile)} of random pairs`;
   const side = (year, index, years) =>
     make("span", { className: "side" }, photo(year, id, properties.latitude, { loading: "lazy", beside: years[1 - index] }), make("span", { className: "year numbers" }, String(year)));
   const photos = change
@@ -153,9 +158,9 @@ function card(question, info, { id, properties }, distance, most) {
     ...photos,
     make("span", { className: "rank numbers" }, String(properties.rank)),
   );
-  face.setAttribute("aria-label", `${properties.rank}: chip ${id}, ${change ? "changed by" : "distance"} ${distance}, ${place}`);
+  face.setAttribute("aria-label", `${properties.rank}: chip ${id}, ${measure} ${distance}${usual && `, ${usual}`}, ${place}`);
   const bar = make("span", { className: "bar", "aria-hidden": "true" });
-  bar.style.setProperty("--share", String(properties.distance / most));
+  bar.style.setProperty("--share", String(Math.max(0, measureOf(feature)) / most));
   const tool = (kind, label) =>
     make("button", { type: "button", className: kind, title: label, data: { [kind]: id }, "aria-label": `${label}: ${id}` }, icon(kind));
   const tools = change ? [] : [tool("like", "Like (L)"), tool("unlike", "Unlike (U)")];
@@ -164,7 +169,7 @@ function card(question, info, { id, properties }, distance, most) {
     { className: "hit", data: { id } },
     face,
     bar,
-    make("div", { className: "facts numbers" }, make("span", { className: "id" }, id), make("span", { className: "distance", title: change ? "1 − cosine between the years" : "1 − cosine" }, change ? `changed by ${distance}` : distance)),
+    make("div", { className: "facts numbers" }, make("span", { className: "id" }, id), make("span", { className: "distance", title: measure === "score" ? "Cosine to the likes, away from the unlikes" : `1 − cosine${change ? " between the years" : ""}; ${usual}` }, change ? `changed by ${distance}` : distance)),
     make("div", { className: "marks" }, ...tools, tool("open", "Search from here (Enter)")),
   );
 }

@@ -1,0 +1,80 @@
+// The whole answer beside the first hits: a layer on the map, and a slider that cuts it.
+
+import { Problem, address } from "./api.js";
+import { Layer } from "./layer.js";
+import { find } from "./panel.js";
+import { layerRequest } from "./question.js";
+
+const FIRST = 99; // percentile that the slider begins at
+const RAMP = { light: [[250, 220, 130], [240, 110, 60], [130, 15, 90]], dark: [[90, 40, 110], [225, 85, 75], [255, 235, 150]] };
+
+/** `context()` tells { info, grid, map, question }. */
+export class Whole {
+  constructor(context) {
+    this.context = context;
+    this.canvas = document.createElement("canvas");
+    find("whole").addEventListener("toggle", () => this.#change());
+    find("above").addEventListener("input", () => this.#draw());
+  }
+
+  /** Another question was answered, or none. */
+  async ask(isAnswered) {
+    this.asking?.abort();
+    this.layer = null;
+    find("whole").hidden = !isAnswered;
+    await this.#change();
+  }
+
+  /** Takes the theme's colours. */
+  colour() {
+    if (this.layer) this.#draw();
+  }
+
+  async #change() {
+    const { info, map, question } = this.context();
+    const open = find("whole").open && !find("whole").hidden;
+    if (!open || !map) return map?.ready.then(() => this.#lay());
+    if (this.layer) return this.#draw();
+    const { signal } = (this.asking = new AbortController());
+    find("covers").textContent = "Comparing every chip …";
+    try {
+      const layer = await Layer.load(layerRequest(question, info), signal);
+      await map.ready;
+      if (signal.aborted) return;
+      this.layer = layer;
+      const slider = find("above");
+      const before = this.percentile ?? FIRST;
+      slider.max = layer.levels.length - 1;
+      slider.value = Math.max(0, layer.levels.findLastIndex(([percentile]) => percentile <= before));
+      this.#draw();
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      find("covers").textContent = error instanceof Problem ? error.message : "The server does not answer.";
+    }
+  }
+
+  #draw() {
+    if (!this.layer) return;
+    const { grid, info, question } = this.context();
+    const [percentile, value, chips, km2] = this.layer.levels[find("above").value];
+    this.percentile = percentile;
+    const best = Number((100 - percentile).toFixed(2));
+    find("share").textContent = `${best} %`;
+    find("above").setAttribute("aria-valuetext", `the best ${best} percent: ${chips} chips`);
+    const { measure } = this.layer;
+    const side = measure === "distance" ? "at most" : "at least";
+    find("covers").textContent = `${chips.toLocaleString("en")} chips, ${Math.round(km2).toLocaleString("en")} km²: ${measure} ${side} ${value}`;
+    for (const link of find("whole").querySelectorAll("a")) {
+      link.href = address("layer/download", { format: link.dataset.format, above: percentile, ...layerRequest(question, info) });
+    }
+    const dark = getComputedStyle(document.documentElement).getPropertyValue("--is-dark").trim() === "1";
+    this.layer.paint(this.canvas, grid, percentile, RAMP[dark ? "dark" : "light"]);
+    this.#lay();
+  }
+
+  #lay() {
+    const { grid, map } = this.context();
+    const shown = this.layer && find("whole").open && this.layer.columns;
+    map.lay(shown ? this.canvas : null, shown ? this.layer.bounds(grid) : null);
+  }
+}
