@@ -455,7 +455,7 @@ def main(folder: Path, year: int) -> None:
         path = write_sample(folder, year)
         made_map = write_map(folder, year)
         labels = write_sample_labels(folder)
-    except (OSError, RasterioError) as error:
+    except (OSError, RasterioError, ConfigurationError) as error:
         click.echo(f"error: the sample cannot be written to {folder}: {error}: choose a folder with 200 MB free to write to", err=True)
         sys.exit(ConfigurationError.exit_code)
     click.echo(f"Sample source tile: {path} ({path.stat().st_size / 1e6:.1f} MB, columns {format_columns(list(COLUMNS))})")

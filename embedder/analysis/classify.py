@@ -1,6 +1,6 @@
 """Learn classes, or their shares, from vectors, and say those of others: by the nearest vectors, and by one linear map.
 
-Both are fixed, not tuned, so that two sets of embeddings compare: who tunes them for a purpose gets some more. scikit-learn computes them
+Both are fixed, not tuned, so that two sets of embeddings compare: who tunes them for a purpose gets some more. scikit-learn fits the maps
 (Pedregosa et al., JMLR 12, 2011); it comes with the extras `report` and `classify`.
 """
 
@@ -58,12 +58,14 @@ def learn_classes(vectors: Vectors, classes: Classes, count: int) -> Tell:
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
     from sklearn.pipeline import make_pipeline  # noqa: PLC0415
     from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - scikit-learn's own
 
     learnt = np.unique(classes)
     if len(learnt) == 1:  # which the regression refuses
         return lambda asked: np.tile(one_hot(learnt, count), (len(asked), 1))
     model = make_pipeline(StandardScaler(), LogisticRegression(C=CLASS_STRENGTH, max_iter=ITERATIONS))
-    with warnings.catch_warnings():
+    # One thread: of products with few axes, BLAS's threads mostly wait for each other, and a fit takes four times as long.
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)  # nearly there is near enough
         model.fit(vectors, classes)
 
@@ -75,7 +77,7 @@ def learn_classes(vectors: Vectors, classes: Classes, count: int) -> Tell:
     axes = weights.astype(np.float32)
 
     def tell(asked: Vectors) -> Shares:
-        # A product for each class: of few rows with few axes at once, BLAS's threads mostly wait for each other.
+        # A product for each class, for the same reason.
         scores = np.column_stack([asked @ axis for axis in axes]) + offset
         odds = np.exp(scores - scores.max(axis=1, keepdims=True))
         found = np.zeros((len(asked), count))

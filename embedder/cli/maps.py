@@ -80,10 +80,8 @@ def classify_command(  # noqa: PLR0917 - click gives them by name
         progress.say(f"NOTE: {note}")
     layer = replace(found.layer, metadata=explorer.metadata() | found.layer.metadata)
     layers.write_layer(layer, to)
-    chips, areas = (
-        len(layer.chips),
-        {name: layers.area_km2(layer.chips[mask], layer.recipe.chip_pixels) for name, mask in found.by_class().items()},
-    )
+    chips, sizes = len(layer.chips), layers.chip_km2(layer.chips[:, 1], layer.recipe.chip_pixels)
+    areas = {name: float(sizes[mask].sum()) for name, mask in found.by_class().items()}
     said = ", ".join(f"{name} {area:,.0f} km2" for name, area in areas.items())
     lines = [*describe(found), f"wrote {chips:,} chips of {database.year} to {to}: {said}"]
     validation = found.validation if isinstance(found.validation, str) else asdict(found.validation)

@@ -20,6 +20,11 @@ from embedder.grid import Bounds
 METHODS = ("logistic", "knn")
 """Logistic regression on standardised vectors; the mean of the nearest labelled ones."""
 
+MOST_LABELS = 10_000
+"""That are learnt from, 31 MB of vectors: with more, both methods take minutes, and tell hardly more."""
+FEW_LABELS = 100
+"""Of a class: it keeps as many, however many others there are."""
+
 Learn = Callable[[Vectors, Classes, int], Tell]
 
 
@@ -51,10 +56,11 @@ def check_method(method: str) -> None:
 def classify(
     database: Database, labels: Labels, *, method: str = METHODS[0], seed: int = 0, bounds: Bounds | None = None
 ) -> Classification:
-    """Learn from all labels of the year, and say the class of each of its chips, or of those that touch a box.
+    """Learn from the labels, and say the class of each chip of the year, or of those that touch a box.
 
-    Equal seeds give equal answers: it draws the folds and the intervals of the test. UsageError for a wrong method or an empty box,
-    ConfigurationError where the labels don't do (`place_labels`) or scikit-learn is not installed.
+    Equal seeds give equal answers: the seed draws the folds and the intervals of the test, and the labels where they are too many.
+    UsageError for a wrong method or an empty box, ConfigurationError where the labels don't do (`place_labels`) or scikit-learn is not
+    installed.
     """
     check_method(method)
     placed = place_labels(database, labels)
@@ -62,12 +68,16 @@ def classify(
     if not mask.any():
         raise UsageError(f"no chip of {database.year} is embedded in this box: choose a larger one, or none")
     learn: Learn = learn_classes if method == METHODS[0] else _learn_knn
-    count, vectors, codes = len(placed.classes), database.vectors(placed.positions), placed.codes
+    drawn = draw(placed.codes, seed)
+    positions, codes, count = placed.positions[drawn], placed.codes[drawn], len(placed.classes)
+    vectors, notes = database.vectors(positions), placed.notes
+    if len(codes) < len(placed.codes):
+        notes = (*notes, f"of {len(placed.codes):,} labelled chips {len(codes):,} are learnt from, drawn by lot")
 
     def tell(learnt: Mask, tested: Mask) -> Numbers:
         return learn(vectors[learnt], codes[learnt], count)(vectors[tested])
 
-    validation = validate(database.chips[placed.positions], database.recipe.chip_pixels, codes, count, tell, seed=seed)
+    validation = validate(database.chips[positions], database.recipe.chip_pixels, codes, count, tell, seed=seed)
     best, probability = _say(database, mask, learn(vectors, codes, count))
     labelled = {name: int(number) for name, number in zip(placed.classes, np.bincount(codes), strict=True)}
     metadata = {
@@ -84,7 +94,19 @@ def classify(
         classes={"class": list(placed.classes)},
         metadata=metadata,
     )
-    return Classification(layer=layer, validation=validation, labelled=labelled, notes=placed.notes)
+    return Classification(layer=layer, validation=validation, labelled=labelled, notes=notes)
+
+
+def draw(codes: Classes, seed: int) -> NDArray[np.int64]:
+    """Which labels are learnt from, in their order: all, or about MOST_LABELS drawn by lot, with FEW_LABELS or all of a rare class."""
+    if len(codes) <= MOST_LABELS:
+        return np.arange(len(codes))
+    lot = np.random.default_rng(seed).permutation(len(codes))
+    kept = []
+    for code in np.unique(codes):
+        of_class = lot[codes[lot] == code]
+        kept.append(of_class[: max(FEW_LABELS, len(of_class) * MOST_LABELS // len(codes))])
+    return np.sort(np.concatenate(kept))
 
 
 def neighbours_for(count: int) -> int:

@@ -45,13 +45,18 @@ def shapes_of(table: Any, column: str, place: str) -> tuple[list[str], list[Any]
     shapes = getattr(table, "geometry", None)
     if shapes is None:
         raise ConfigurationError(f"{place} has no geometry: labels are points or polygons")
-    lonlat = shapes if shapes.crs is None else shapes.to_crs("EPSG:4326")
+    try:
+        lonlat = shapes if shapes.crs is None else shapes.to_crs("EPSG:4326")
+    except (RuntimeError, ValueError) as error:  # pyproj's
+        raise ConfigurationError(f"the CRS of {place} leads to no longitude and latitude: {error}: convert it to EPSG:4326") from error
     names = ["" if blank else _name(value) for value, blank in zip(table[column], table[column].isna(), strict=True)]
     return names, list(lonlat)
 
 
 def cells_in(shape: Any, pixels: int) -> Cells:  # noqa: ANN401 - Shapely has no types
     """The chips of the grid that a shape in degrees labels, none where it lies off the grid."""
+    if not np.isfinite(shapely.get_coordinates(shape)).all():  # another CRS's, so far away that there is no place for it
+        return np.empty((0, 2), np.int64)
     if shape.geom_type.endswith("Point"):
         return _cells_of(shapely.get_coordinates(shape), pixels)
     if not shape.is_valid:  # crosses itself
@@ -67,7 +72,7 @@ def cells_in(shape: Any, pixels: int) -> Cells:  # noqa: ANN401 - Shapely has no
     cells = np.stack(np.meshgrid(np.arange(left, right + 1), np.arange(top, bottom + 1), indexing="ij"), axis=-1).reshape(-1, 2)
     middles = (cells + 0.5) * pixels / TILE_PIXELS * [1, -1] + [WEST, NORTH]
     shapely.prepare(clipped)
-    inside = cells[shapely.contains_xy(clipped, middles)]
+    inside: Cells = cells[shapely.contains_xy(clipped, middles)]
     if not len(inside):
         inside = _cells_of(shapely.get_coordinates(shapely.point_on_surface(clipped)), pixels)
     return inside

@@ -90,6 +90,25 @@ def test_numbers_are_classes_and_what_is_off_the_grid_is_counted() -> None:
     assert (labels.classes, labels.off_grid, len(labels.chips)) == (("10", "20"), 1, 2)
 
 
+def test_a_polygon_that_crosses_itself_labels_both_halves_and_one_beyond_all_places_none() -> None:
+    west, south, east, north = -100.0, 35.0, -99.0, 36.0
+    halves = [
+        shapely.Polygon([(west, south), (west, north), (-99.5, 35.5)]),
+        shapely.Polygon([(east, south), (east, north), (-99.5, 35.5)]),
+    ]
+    crossed = shapely.Polygon([(west, south), (east, north), (east, south), (west, north)])
+    expected = np.concatenate([cells_in(half, 512) for half in halves])
+    assert len(expected) > 100
+    assert {*map(tuple, cells_in(crossed, 512).tolist())} == {*map(tuple, expected.tolist())}
+    assert not len(cells_in(shapely.Polygon([(0, 0), (np.inf, 0), (0, np.inf)]), 512))
+
+
+def test_a_crs_without_a_place_on_earth_has_its_line() -> None:
+    frame = geopandas.GeoDataFrame({"class": ["a"]}, geometry=[shapely.Point(0, 0)], crs='LOCAL_CS["a building",UNIT["metre",1]]')
+    with pytest.raises(ConfigurationError, match="the CRS of the table leads to no longitude and latitude"):
+        labels_of(frame, 512)
+
+
 @pytest.mark.parametrize(
     ("content", "error", "parts"),
     [
