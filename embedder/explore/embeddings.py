@@ -107,11 +107,11 @@ class Embeddings:
         year: int | None = None,
         exact: bool = False,
     ) -> "GeoDataFrame":
-        """The k chips (1 to 1000) most like some and unlike others, without these, best first: rank, chip_id, year, geometry, and
+        """The k chips (1 to 1000) most like some and unlike others, without these, best first, by `rank`.
 
-        the `distance` to the query, 1 - cosine, with the `percentile` of random pairs of the year that are nearer, which a box read by
-        itself can't tell; or, of a question with unlikes, the `score` that ranks it, the cosine.
-        `exact` compares every chip also where there is an index. NotFoundError where a chip of the question has no embedding.
+        Each has its `distance` to the query, 1 - cosine, and the `percentile` of random pairs of the year that are nearer to each other,
+        which a box read by itself can't tell; or, of a question with unlikes, the `score` that ranks it, the cosine. `exact` compares
+        every chip also where there is an index. NotFoundError where a chip of the question has no embedding.
         """
         question = self._question(like, unlike, bbox, count=k, exact=exact)
         database = self._database(self._year(year), question.bounds, [*question.like, *question.unlike])

@@ -108,6 +108,42 @@ def test_search_ranks_by_cosine_whatever_names_the_examples(output: Path) -> Non
     assert {*opened.search(rows["chip_id"].iloc[0], unlike=[rows["chip_id"].iloc[99]], k=100, bbox=BOX)["chip_id"]} == {*inside}
 
 
+def test_scores_are_of_every_chip_and_percentiles_of_a_whole_year(output: Path, tmp_path: Path) -> None:
+    opened, rows = embedder.open(output, year=2020), stored(output)
+    inside = opened.scores(rows["chip_id"].iloc[30], bbox=BOX)
+    assert "percentile" not in inside
+    scores = opened.scores(rows["chip_id"].iloc[30], to=tmp_path / "scores.parquet")
+    assert scores["chip_id"].to_list() == rows["chip_id"].to_list()
+    np.testing.assert_allclose(scores["distance"], 1 - unit(rows) @ unit(rows)[30], atol=2e-6)
+    np.testing.assert_allclose(inside["distance"], scores["distance"][touch(rows, BOX)], atol=1e-6)
+    first, second = np.triu_indices(len(rows), 1)
+    pairs = 1 - (unit(rows) @ unit(rows).T)[first, second]
+    share = 100 * (pairs[:, None] < scores["distance"].to_numpy()).mean(axis=0)
+    np.testing.assert_allclose(scores["percentile"], share, atol=3)  # drawn by lot
+    written = geopandas.read_parquet(tmp_path / "scores.parquet")
+    assert {*zip(written["chip_id"], written["distance"], strict=True)} == {*zip(scores["chip_id"], scores["distance"], strict=True)}
+    assert opened.search(rows["chip_id"].iloc[30], k=3)["percentile"].to_list() == pytest.approx(
+        scores.nsmallest(4, "distance")["percentile"].to_list()[1:], abs=1e-3
+    )
+    unlike = opened.search(rows["chip_id"].iloc[30], rows["chip_id"].iloc[7], k=5)
+    ranked = opened.scores(rows["chip_id"].iloc[30], rows["chip_id"].iloc[7]).drop([7, 30]).nlargest(5, "score")
+    assert unlike["chip_id"].to_list() == ranked["chip_id"].to_list()
+
+
+def test_change_is_of_the_chips_of_both_years(output: Path) -> None:
+    before, after = stored(output), stored(output, 2021)
+    both = before["chip_id"].isin(after["chip_id"])
+    distances = 1 - (unit(before)[both] * unit(after)).sum(axis=1)
+    opened = embedder.open(output)
+    np.testing.assert_allclose(opened.change(2020, 2021, bbox=BOX)["distance"], distances[touch(after, BOX)], atol=2e-6)
+    change = opened.change(2020, 2021)
+    assert change["chip_id"].to_list() == after["chip_id"].to_list()
+    np.testing.assert_allclose(change["distance"], distances, atol=2e-6)
+    assert change.loc[change["distance"].idxmax(), "percentile"] == pytest.approx(100, abs=2)
+    with pytest.raises(embedder.UsageError, match="change is between two years"):
+        opened.change(2020, 2020)
+
+
 def test_classes_are_in_the_order_of_the_chips_and_in_the_file_where_they_are(output: Path, tmp_path: Path) -> None:
     opened = embedder.open(output, year=2020)
     opened.vectors(BOX)  # its columns come first, whatever is asked next
