@@ -255,5 +255,10 @@ def _is_lonlat(place: object) -> TypeGuard[tuple[float, float]]:
     return isinstance(place, tuple) and len(place) == len(("lon", "lat")) and all(isinstance(each, Real) for each in place)
 
 
+def box_text(bbox: Box | None) -> str | None:
+    """A box as the commands take it."""
+    return None if bbox is None else ",".join(map(str, bbox))
+
+
 def _bounds(bbox: Box | None) -> Bounds | None:
-    return None if bbox is None else parse_box(",".join(map(str, bbox)))
+    return None if bbox is None else parse_box(str(box_text(bbox)))

@@ -64,6 +64,6 @@ def describe(options: PlanOptions, columns_together: int | None = None) -> str:
             f"{options.recipe.name} {options.year}",
             f"  source   {source.location}: {len(inventory)} tiles in the grid",
             f"  weights  {without_secrets(options.weights)}",
-            str(estimate(options.recipe, inventory, options.columns, (together,))[together]),
+            str(estimate(options.recipe, inventory, options.columns, (together,), options.area)[together]),
         )
     )

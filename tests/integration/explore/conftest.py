@@ -34,7 +34,7 @@ def explorer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explorer]:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         before, after = dict(some(range(4))), dict(some(range(4)))
         after[2] = ("e" * 20, vectors(50, 20))
-        before[9] = ("eentte", vectors(9, 3))
+        before[9] = ("eentteo", vectors(9, 3))
         write_output(folder / "out", before, weights="random:0")
         write_output(folder / "out", after, year=2021, weights="random:0")
         yield open_explorer(str(folder / "out"), "clay-v0.1", [], Progress())
