@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from embedder.console.progress import Progress
 from embedder.errors import UsageError
-from embedder.explore.embeddings import Embeddings
+from embedder.explore.embeddings import Box, Embeddings, box_text
 from embedder.explore.vectors.catalogue import EXPLORABLE, published_years
 from embedder.grid import VERSIONS, parse_columns
 from embedder.machine import forget_other_installs
@@ -46,6 +46,8 @@ def run(
     year: int,
     *,
     columns: str | Iterable[int] = "all",
+    bbox: Box | None = None,
+    area: str | PathLike[str] | None = None,
     recipe: str | None = None,
     source: str = PUBLIC_SOURCE,
     weights: str | None = None,
@@ -58,11 +60,13 @@ def run(
 ) -> Embeddings:
     """Embed columns of a year on this machine, publish them, and open them: what `submit.py --local` does, with the same options.
 
-    `columns` are numbers from 0 to 1358, or a text such as "1155-1158,17"; finished ones are skipped, unless by `force`. `weights` is a
-    path, an https or s3 address, or random:SEED; by default Clay's public checkpoint. Where a column fails, nothing is published, and the
-    first error is raised.
+    `columns` are numbers from 0 to 1358, or a text such as "1155-1158,17"; of a box (west, south, east, north, degrees) or an area (a file
+    of polygons that GeoPandas reads) only the chips that it overlaps are embedded. Finished columns are skipped, unless by `force`.
+    `weights` is a path, an https or s3 address, or random:SEED; by default Clay's public checkpoint. Where a column fails, nothing is
+    published, and the first error is raised.
     """
     forget_other_installs()
+    from embedder.area_file import area_of  # noqa: PLC0415 - only here
     from embedder.steps.local import run_local  # noqa: PLC0415 - rasterio comes with it
     from embedder.steps.plan import PlanOptions  # noqa: PLC0415
 
@@ -75,6 +79,7 @@ def run(
         recipe=chosen,
         year=year,
         columns=_columns(columns),
+        area=area_of(box_text(bbox), None if area is None else str(area), chosen.chip_pixels),
         source=source,
         weights=chosen.weights if weights is None else weights,
         weights_sha256=weights_sha256,

@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from embedder.console.progress import Progress
 from embedder.errors import NotFoundError, UsageError
+from embedder.explore.answer import Answer
 from embedder.explore.frames import frame, layer_frame, rows_within
 from embedder.explore.layers import Layer, check_layer_file, write_layer
 from embedder.explore.places import chip_at, parse_box, parse_chip, position_of
-from embedder.explore.results import measures_of
 from embedder.explore.search import Question, Searcher
 from embedder.explore.vectors.catalogue import Published
 from embedder.explore.vectors.database import Database
@@ -107,16 +107,18 @@ class Embeddings:
         year: int | None = None,
         exact: bool = False,
     ) -> "GeoDataFrame":
-        """The k chips (1 to 1000) most like some and unlike others, without these: rank, chip_id, year, what ranked them, geometry.
+        """The k chips (1 to 1000) most like some and unlike others, without these, best first, by `rank`.
 
-        That is the distance, 1 - cosine, and its percentile among random pairs; with unlikes a score, the cosine to what is
-        looked for. `exact` compares every chip also where there is an index. NotFoundError where a chip of the question has no embedding.
+        Each has its `distance` to the query, 1 - cosine, and the `percentile` of random pairs of the year that are nearer to each other,
+        which a box read by itself can't tell; or, of a question with unlikes, the `score` that ranks it, the cosine. `exact` compares
+        every chip also where there is an index. NotFoundError where a chip of the question has no embedding.
         """
         question = self._question(like, unlike, bbox, count=k, exact=exact)
         database = self._database(self._year(year), question.bounds, [*question.like, *question.unlike])
         hits = Searcher(database).search(question)
         chips = np.array([(hit.chip.column, hit.chip.row) for hit in hits], np.int64).reshape(-1, 2)
-        ranked = {"rank": [hit.rank for hit in hits]} | {name: [getattr(hit, name) for hit in hits] for name in measures_of(hits)}
+        said = ["score"] if question.unlike else ["distance", "percentile"] if self._is_whole(database) else ["distance"]
+        ranked = {name: [getattr(hit, name) for hit in hits] for name in ("rank", *said)}
         return frame(chips, self.recipe.chip_pixels, database.year, **ranked)
 
     def scores(
@@ -128,30 +130,29 @@ class Embeddings:
         year: int | None = None,
         to: str | PathLike[str] | None = None,
     ) -> "GeoDataFrame":
-        """The same question's answer for every chip of the box or year, in the order of `chips_in`.
+        """The same question's answer for every chip of the box or year, those of the question among them, in the order of `chips_in`.
 
         `to` also writes it, as `embedder search --all` does: .tif (one pixel a chip), .parquet or .csv.
         """
         _check_file(to)
         question = self._question(like, unlike, bbox)
         database = self._database(self._year(year), question.bounds, [*question.like, *question.unlike])
-        ids = {"like": [chip.id for chip in question.like], "unlike": [chip.id for chip in question.unlike]}
-        return self._shown(Searcher(database).scores(question).layer(ids), to)
+        return self._answered(Searcher(database).scores(question), to)
 
     def change(self, before: int, after: int, *, bbox: Box | None = None, to: str | PathLike[str] | None = None) -> "GeoDataFrame":
-        """How far each chip that both years have is from itself, 1 - cosine, in the order of `chips_in`; `to` as in `scores`.
+        """The `distance` between a chip's two years, 1 - cosine, for each that both have, in the order of `chips_in`; `to` as in `scores`.
 
+        Its `percentile` is among all chips' changes, which a box read by itself can't tell.
         UsageError where the two were embedded with different weights. Some of it is the composites' different processing, not ground.
         """
-        from embedder.explore.explorer import Explorer, change_note, check_years  # noqa: PLC0415 - rasterio comes with it
+        from embedder.explore.explorer import Explorer, check_years  # noqa: PLC0415 - rasterio comes with it
 
         _check_file(to)
         check_years(before, after)
         bounds, years = _bounds(bbox), [self._year(before), self._year(after)]
         searchers = {year: Searcher(self._database(year, bounds)) for year in years}
         explorer = Explorer(self.recipe, [self._published[year] for year in years], searchers)
-        about = {"years": [before, after], "note": change_note(before, after)}
-        return self._shown(explorer.change_scores(before, after, bounds).layer(about), to)
+        return self._answered(explorer.change_scores(before, after, bounds), to)
 
     def classify(
         self,
@@ -180,6 +181,15 @@ class Embeddings:
         database = self._database(self._year(year), bounds, chips)
         found = classify(database, read, method=method, seed=seed, bounds=bounds)
         return self._shown(found.layer, to, **({"notes": list(found.notes)} if found.notes else {}))
+
+    def _answered(self, answer: Answer, to: str | PathLike[str] | None) -> "GeoDataFrame":
+        if not self._is_whole(answer.database):
+            answer = replace(answer, percentiles=None)
+        return self._shown(answer.layer({}), to)
+
+    def _is_whole(self, database: Database) -> bool:
+        """Whether it holds the whole year, so that it says what is common there."""
+        return database.record.columns.keys() == self._published[database.year].columns.keys()
 
     def _shown(self, layer: Layer, to: str | PathLike[str] | None, **more: Any) -> "GeoDataFrame":  # noqa: ANN401 - whatever JSON can hold
         """As a frame, and as a file where one is named: both say what it is, and what to know before believing it."""
@@ -245,5 +255,10 @@ def _is_lonlat(place: object) -> TypeGuard[tuple[float, float]]:
     return isinstance(place, tuple) and len(place) == len(("lon", "lat")) and all(isinstance(each, Real) for each in place)
 
 
+def box_text(bbox: Box | None) -> str | None:
+    """A box as the commands take it."""
+    return None if bbox is None else ",".join(map(str, bbox))
+
+
 def _bounds(bbox: Box | None) -> Bounds | None:
-    return None if bbox is None else parse_box(",".join(map(str, bbox)))
+    return None if bbox is None else parse_box(str(box_text(bbox)))

@@ -33,7 +33,7 @@ def encode(hits: Sequence[Hit], form: str, metadata: dict[str, Any]) -> bytes:
         return json.dumps(geojson(hits, metadata)).encode() + b"\n"
     if form == "csv":
         out = io.StringIO(newline="")
-        fields = ["rank", "chip_id", "year", *measures_of(hits), "longitude", "latitude", "west", "south", "east", "north"]
+        fields = ["rank", "chip_id", "year", *_measures(hits), "longitude", "latitude", "west", "south", "east", "north"]
         writer = csv.DictWriter(out, fields, lineterminator="\n")
         writer.writeheader()
         writer.writerows(_row(hit) for hit in hits)
@@ -74,7 +74,7 @@ def geojson(hits: Sequence[Hit], metadata: dict[str, Any]) -> dict[str, Any]:
 
 def table(hits: Sequence[Hit]) -> str:
     """Lines to read."""
-    measures = measures_of(hits)
+    measures = _measures(hits)
     lines = [f"{'rank':>4}  {'chip':10}  {''.join(f'{name:>10}  ' for name in measures)}{'longitude':>10}  {'latitude':>9}"]
     for hit in hits:
         longitude, latitude = hit.chip.bounds.center
@@ -83,7 +83,7 @@ def table(hits: Sequence[Hit]) -> str:
     return "\n".join(lines)
 
 
-def measures_of(hits: Sequence[Hit]) -> list[str]:
+def _measures(hits: Sequence[Hit]) -> list[str]:
     """Those that the hits have."""
     return [name for name in MEASURES if hits and getattr(hits[0], name) is not None] or ([] if hits else ["distance"])
 
@@ -102,7 +102,7 @@ def _row(hit: Hit) -> dict[str, Any]:
     bounds = hit.chip.bounds
     longitude, latitude = bounds.center
     places = {"longitude": longitude, "latitude": latitude} | vars(bounds)
-    measures = {name: getattr(hit, name) for name in measures_of([hit])}
+    measures = {name: getattr(hit, name) for name in _measures([hit])}
     return (
         {"rank": hit.rank, "chip_id": hit.chip.id, "year": hit.year} | measures | {name: round(value, 7) for name, value in places.items()}
     )
@@ -117,7 +117,7 @@ def _parquet(hits: Sequence[Hit], metadata: dict[str, Any]) -> bytes:
         "rank": pa.array([hit.rank for hit in hits], pa.int32()),
         "chip_id": pa.array([chip.id for chip in chips], pa.string()),
         "year": pa.array([hit.year for hit in hits], pa.int32()),
-        **{name: pa.array([getattr(hit, name) for hit in hits], pa.float64()) for name in measures_of(hits)},
+        **{name: pa.array([getattr(hit, name) for hit in hits], pa.float64()) for name in _measures(hits)},
         "geometry": pa.array(polygons(bounds), pa.binary()),
     }
     made = pa.table(content).replace_schema_metadata({b"geo": json.dumps(geo).encode(), b"search": json.dumps(metadata).encode()})

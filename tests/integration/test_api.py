@@ -18,6 +18,7 @@ import embedder
 from embedder import errors
 from embedder.explore import embeddings, search
 from embedder.explore.vectors import catalogue
+from embedder.grid import Chip
 from embedder.recipes import RECIPES
 from tests.explore_output import opened, some, write_output
 from tests.faults import FaultyProxy
@@ -108,6 +109,42 @@ def test_search_ranks_by_cosine_whatever_names_the_examples(output: Path) -> Non
     assert {*opened.search(rows["chip_id"].iloc[0], unlike=[rows["chip_id"].iloc[99]], k=100, bbox=BOX)["chip_id"]} == {*inside}
 
 
+def test_scores_are_of_every_chip_and_percentiles_of_a_whole_year(output: Path, tmp_path: Path) -> None:
+    opened, rows = embedder.open(output, year=2020), stored(output)
+    inside = opened.scores(rows["chip_id"].iloc[30], bbox=BOX)
+    assert "percentile" not in inside
+    scores = opened.scores(rows["chip_id"].iloc[30], to=tmp_path / "scores.parquet")
+    assert scores["chip_id"].to_list() == rows["chip_id"].to_list()
+    np.testing.assert_allclose(scores["distance"], 1 - unit(rows) @ unit(rows)[30], atol=2e-6)
+    np.testing.assert_allclose(inside["distance"], scores["distance"][touch(rows, BOX)], atol=1e-6)
+    first, second = np.triu_indices(len(rows), 1)
+    pairs = 1 - (unit(rows) @ unit(rows).T)[first, second]
+    share = 100 * (pairs[:, None] < scores["distance"].to_numpy()).mean(axis=0)
+    np.testing.assert_allclose(scores["percentile"], share, atol=3)  # drawn by lot
+    written = geopandas.read_parquet(tmp_path / "scores.parquet")
+    assert {*zip(written["chip_id"], written["distance"], strict=True)} == {*zip(scores["chip_id"], scores["distance"], strict=True)}
+    assert opened.search(rows["chip_id"].iloc[30], k=3)["percentile"].to_list() == pytest.approx(
+        scores.nsmallest(4, "distance")["percentile"].to_list()[1:], abs=1e-3
+    )
+    unlike = opened.search(rows["chip_id"].iloc[30], rows["chip_id"].iloc[7], k=5)
+    ranked = opened.scores(rows["chip_id"].iloc[30], rows["chip_id"].iloc[7]).drop([7, 30]).nlargest(5, "score")
+    assert unlike["chip_id"].to_list() == ranked["chip_id"].to_list()
+
+
+def test_change_is_of_the_chips_of_both_years(output: Path) -> None:
+    before, after = stored(output), stored(output, 2021)
+    both = before["chip_id"].isin(after["chip_id"])
+    distances = 1 - (unit(before)[both] * unit(after)).sum(axis=1)
+    opened = embedder.open(output)
+    np.testing.assert_allclose(opened.change(2020, 2021, bbox=BOX)["distance"], distances[touch(after, BOX)], atol=2e-6)
+    change = opened.change(2020, 2021)
+    assert change["chip_id"].to_list() == after["chip_id"].to_list()
+    np.testing.assert_allclose(change["distance"], distances, atol=2e-6)
+    assert change.loc[change["distance"].idxmax(), "percentile"] == pytest.approx(100, abs=2)
+    with pytest.raises(embedder.UsageError, match="change is between two years"):
+        opened.change(2020, 2020)
+
+
 def test_classes_are_in_the_order_of_the_chips_and_in_the_file_where_they_are(output: Path, tmp_path: Path) -> None:
     opened = embedder.open(output, year=2020)
     opened.vectors(BOX)  # its columns come first, whatever is asked next
@@ -185,7 +222,7 @@ def test_a_damaged_file_is_named_and_nothing_of_it_is_used(output: Path, tmp_pat
         (lambda output: embedder.open(output / "none"), "nothing is published for 2020, 2021 at .*none/clay-v0.1/"),
         (lambda output: embedder.open(output, "clay-v9"), "there is no recipe 'clay-v9': choose clay-v0.1, .*v002"),
         (lambda output: embedder.open(output, year=2020).vectors(year=2021), "2021 is not open: choose 2020, or open it"),
-        (lambda output: embedder.open(output).vectors((-122, 37, -123, 38)), "box .* is empty: west must be less than east"),
+        (lambda output: embedder.open(output).vectors((-122, 37, -123, 38)), "box .* is inverted: west must be less than east"),
         (
             lambda output: embedder.open(output).vectors((1, 2, 3)),  # type: ignore[arg-type]
             "is not a box: write west,south,east,north",
@@ -196,6 +233,7 @@ def test_a_damaged_file_is_named_and_nothing_of_it_is_used(output: Path, tmp_pat
         (lambda output: embedder.open(output).classify("labels.csv", to="classes.png"), "classes.png is no name for a file"),
         (lambda output: embedder.open(output).classify("labels.csv", method="magic"), "there is no method magic"),
         (lambda output: embedder.run(output, 2019), "there is no composite of 2019: choose 2020 or 2021"),
+        (lambda output: embedder.run(output, 2020, bbox=(37, -122, 38, -121)), "has latitude before longitude: write -122,37,-121,38"),
         (lambda output: embedder.run(output, 2020, columns="1-"), "'1-' is not a column"),
         (
             lambda output: embedder.run(output, 2020, precision="fp64"),  # type: ignore[arg-type]
@@ -240,6 +278,21 @@ def test_own_chips_have_the_vectors_of_a_run(tmp_path: Path, capfd: pytest.Captu
     [kept] = (tmp_path / "cache").rglob("encoder-*.safetensors")
     np.testing.assert_array_equal(embedder.embed(pixels[1:2], lonlat[1:2], 2020, **options | {"weights": str(kept)}), own[1:2])
     assert embedder.embed(pixels[:0], lonlat[:0], 2020, **options).shape == (0, 192)
+
+
+@pytest.mark.usefixtures("_narrow")
+def test_a_run_of_a_box_or_a_file_has_the_chips_that_it_overlaps(tmp_path: Path) -> None:
+    options: dict[str, Any] = {
+        "recipe": TINY.name,
+        "weights": "random:0",
+        "device": "cpu",
+        "source": str(write_source(tmp_path / "source")),
+    }
+    west, north = Chip(column=13, row=0, pixels=256).bounds.center
+    box = (west, north - 0.001, west + 0.001, north)
+    assert embedder.run(tmp_path / "box", 2020, bbox=box, **options).chips["chip_id"].to_list() == [CHIPS[6][1]]
+    geopandas.GeoSeries([shapely.box(*box)], crs="EPSG:4326").to_file(tmp_path / "area.geojson")
+    assert embedder.run(tmp_path / "file", 2020, area=tmp_path / "area.geojson", **options).chips["chip_id"].to_list() == [CHIPS[6][1]]
 
 
 @pytest.mark.parametrize(
