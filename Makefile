@@ -66,7 +66,7 @@ notebook: demo ## run docs/notebook.ipynb anew on the demo's output, and keep it
 
 lock: $(READY) ## find the dependencies anew; ARGS=--upgrade for the newest
 	$(LOCK) pyproject.toml --output-file requirements.lock
-	$(LOCK) pyproject.toml --extra explore --extra notebook --extra publish --extra report --group dev --output-file requirements-dev.lock
+	$(LOCK) pyproject.toml --extra classify --extra explore --extra notebook --extra publish --extra report --group dev --output-file requirements-dev.lock
 	$(LOCK) --group policy --output-file requirements-policy.lock
 	$(LOCK) --group audit --output-file requirements-audit.lock
 	$(LOCK) --group readers --output-file requirements-readers.lock
