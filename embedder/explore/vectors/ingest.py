@@ -8,7 +8,7 @@ from embedder.console.progress import Progress
 from embedder.explore.vectors.catalogue import Published
 from embedder.explore.vectors.column_rows import ColumnRows, read_column
 from embedder.explore.vectors.database import Database, folder_of
-from embedder.explore.vectors.index import Index, cache_errors_at
+from embedder.explore.vectors.index import Index, cache_errors_at, has_index, table_damage
 
 TOGETHER = 32
 """Columns that are read at a time and committed together: some 60 MB."""
@@ -20,11 +20,15 @@ DONE = "indexed"
 def open_database(published: Published, progress: Progress) -> Database:
     """The cache of a recipe and year, holding exactly what is published. Opens at once where it does already."""
     database = Database(folder_of(published), published.recipe, published.year, published.digest)
-    if _is_current(database, published):
+    if _is_current(database, published) and not (has_index(database.count) and _damage(database)):
         return database
     with database.locked() as waited:
         if waited:
             progress.say("another process was adding columns to the same cache")
+        if damage := _damage(database):
+            progress.say(f"NOTE: the cache {database.folder} is damaged ({damage}): it is made anew")
+            with cache_errors_at(database.folder):
+                database.clear()
         if not _is_current(database, published):
             _bring_up(database, published, progress)
     database.reload()
@@ -35,6 +39,12 @@ def _is_current(database: Database, published: Published) -> bool:
     stored = {column: kept.identity for column, kept in database.record.columns.items()}
     wanted = {column: file.identity for column, file in published.columns.items()}
     return database.record.digest == published.digest and stored == wanted and (database.folder / DONE).exists()
+
+
+def _damage(database: Database) -> str | None:
+    """What shows that the cache is not what was written; None where nothing does."""
+    needs_index = (database.folder / DONE).exists() and has_index(database.count)
+    return database.damage or table_damage(database.folder, database.recipe.width, database.rows, needs_index=needs_index)
 
 
 def _bring_up(database: Database, published: Published, progress: Progress) -> None:
@@ -76,9 +86,6 @@ def _without_the_rest(database: Database, published: Published) -> Index:
     (database.folder / DONE).unlink(missing_ok=True)
     index = Index(database.folder, database.recipe.width)
     index.cut(database.rows)
-    if index.rows < database.rows:  # somebody removed the table
-        database.clear()
-        index = Index(database.folder, database.recipe.width)
     return index
 
 
