@@ -18,15 +18,17 @@ LONGEST_PART = 256
 
 def area_of(bbox: str | None, area: str | None, chip_pixels: int) -> Area | None:
     """What `--bbox` and `--area` ask for; UsageError where they can't be meant, as both together, ConfigurationError of a file."""
-    if bbox and area:
+    if bbox is not None and area is not None:
         raise UsageError("--bbox and --area (or BBOX and AREA) are both given: give one of them")
-    if bbox is not None and (bbox or not area):
+    if bbox is not None:
         try:
             return Area.of_box(parse_box(bbox), chip_pixels)
         except ValueError as error:
             raise UsageError(f"box {bbox!r}: {error}") from error
-    if not area:
+    if area is None:
         return None
+    if not area:  # a script's unset variable must not mean the continent
+        raise UsageError("--area is empty: give a file, or leave it out")
     if not PACKED.fullmatch(area):
         return read_area(area, chip_pixels)
     try:

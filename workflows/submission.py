@@ -142,8 +142,9 @@ def effective(parameters: Mapping[str, str], template: Object | None) -> dict[st
 def with_area(parameters: Mapping[str, str], template: Object | None) -> tuple[dict[str, str], Area | None]:
     """The parameters with a file's area packed in its place, as pods have neither the file nor GeoPandas, and the area itself, if any."""
     values = effective(parameters, template)
-    area = area_of(values.get("bbox") or None, values.get("area") or None, RECIPES[values["recipe"]].chip_pixels)
-    return dict(parameters) | ({"area": str(area)} if parameters.get("area") else {}), area
+    bbox, area = (parameters.get(name, values.get(name) or None) for name in ("bbox", "area"))
+    found = area_of(bbox, area, RECIPES[values["recipe"]].chip_pixels)
+    return dict(parameters) | ({"area": str(found)} if "area" in parameters else {}), found
 
 
 def check_cluster(cluster: Cluster, template: Object) -> Iterator[Check]:

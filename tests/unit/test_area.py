@@ -147,9 +147,10 @@ def test_a_box_thinner_than_an_edge_has_no_chip() -> None:
 def test_an_option_is_a_box_or_a_packed_text_for_chips_of_the_recipes_size() -> None:
     assert area_of("-122,36.6,-121.7,36.8", None, 256) == Area.of_box(parse_box("-122,36.6,-121.7,36.8"), 256)
     assert area_of(None, "512;74:309", 512) == Area.parse("512;74:309")
-    assert area_of(None, None, 512) is area_of(None, "", 512) is None
+    assert area_of(None, None, 512) is None
     for bbox, area, said in (
         ("-122,36,-121,37", "512;1:1", "give one of them"),
+        (None, "", "--area is empty: give a file"),
         (None, "512;74:309", "chips of 512 pixels, this recipe has 256"),
         (None, "512;1:900", "are no rows of its chips"),
     ):

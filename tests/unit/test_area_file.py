@@ -3,6 +3,7 @@
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import pytest
@@ -81,7 +82,7 @@ def test_an_invalid_polygon_is_mended(tmp_path: Path) -> None:
 
 
 def geojson(*shapes: shapely.Geometry) -> str:
-    features = [
+    features: list[dict[str, Any]] = [
         {"type": "Feature", "properties": {}, "geometry": None if shape.is_empty else json.loads(shape_json)}
         for shape, shape_json in zip(shapes, shapely.to_geojson(list(shapes)), strict=True)
     ]
