@@ -37,8 +37,10 @@ def open(  # noqa: A001 - as rasterio and h5py have it
     """
     forget_other_installs()
     chosen, output = _recipe(recipe, EXPLORABLE), str(output)
-    published = published_years(open_readable(output), chosen, [] if year is None else [year])
-    return Embeddings(output, published, Progress(quiet=not progress))
+    storage, said = open_readable(output), Progress(quiet=not progress)
+    if storage.remark:
+        said.say(f"NOTE: {storage.remark}")
+    return Embeddings(output, published_years(storage, chosen, [] if year is None else [year]), said)
 
 
 def run(

@@ -45,7 +45,7 @@ class Embeddings:
         self._output, self._progress = output, progress
         self._published = {each.year: each for each in published}
         self._parts: dict[int, Part] = {}
-        self._whole: dict[int, Database] = {}
+        self._whole: dict[int, Searcher] = {}
 
     def __repr__(self) -> str:
         columns = ", ".join(f"{year}: {len(published.columns)} columns" for year, published in self._published.items())
@@ -115,7 +115,7 @@ class Embeddings:
         """
         question = self._question(like, unlike, bbox, count=k, exact=exact)
         database = self._database(self._year(year), question.bounds, [*question.like, *question.unlike])
-        hits = Searcher(database).search(question)
+        hits = self._searcher(database).search(question)
         chips = np.array([(hit.chip.column, hit.chip.row) for hit in hits], np.int64).reshape(-1, 2)
         said = ["score"] if question.unlike else ["distance", "percentile"] if self._is_whole(database) else ["distance"]
         ranked = {name: [getattr(hit, name) for hit in hits] for name in ("rank", *said)}
@@ -137,7 +137,8 @@ class Embeddings:
         _check_file(to)
         question = self._question(like, unlike, bbox)
         database = self._database(self._year(year), question.bounds, [*question.like, *question.unlike])
-        return self._answered(Searcher(database).scores(question), to)
+        asked = {name: [chip.id for chip in chips] for name, chips in (("like", question.like), ("unlike", question.unlike))}
+        return self._answered(self._searcher(database).scores(question), asked, to)
 
     def change(self, before: int, after: int, *, bbox: Box | None = None, to: str | PathLike[str] | None = None) -> "GeoDataFrame":
         """The `distance` between a chip's two years, 1 - cosine, for each that both have, in the order of `chips_in`; `to` as in `scores`.
@@ -145,14 +146,15 @@ class Embeddings:
         Its `percentile` is among all chips' changes, which a box read by itself can't tell.
         UsageError where the two were embedded with different weights. Some of it is the composites' different processing, not ground.
         """
-        from embedder.explore.explorer import Explorer, check_years  # noqa: PLC0415 - rasterio comes with it
+        from embedder.explore.explorer import Explorer, change_note, check_years  # noqa: PLC0415 - rasterio comes with it
 
         _check_file(to)
         check_years(before, after)
         bounds, years = _bounds(bbox), [self._year(before), self._year(after)]
-        searchers = {year: Searcher(self._database(year, bounds)) for year in years}
+        searchers = {year: self._searcher(self._database(year, bounds)) for year in years}
         explorer = Explorer(self.recipe, [self._published[year] for year in years], searchers)
-        return self._answered(explorer.change_scores(before, after, bounds), to)
+        asked = {"years": [before, after], "note": change_note(before, after)}
+        return self._answered(explorer.change_scores(before, after, bounds), asked, to)
 
     def classify(
         self,
@@ -182,10 +184,10 @@ class Embeddings:
         found = classify(database, read, method=method, seed=seed, bounds=bounds)
         return self._shown(found.layer, to, **({"notes": list(found.notes)} if found.notes else {}))
 
-    def _answered(self, answer: Answer, to: str | PathLike[str] | None) -> "GeoDataFrame":
+    def _answered(self, answer: Answer, asked: dict[str, Any], to: str | PathLike[str] | None) -> "GeoDataFrame":
         if not self._is_whole(answer.database):
             answer = replace(answer, percentiles=None)
-        return self._shown(answer.layer({}), to)
+        return self._shown(answer.layer(asked), to)
 
     def _is_whole(self, database: Database) -> bool:
         """Whether it holds the whole year, so that it says what is common there."""
@@ -211,17 +213,20 @@ class Embeddings:
         if bounds is None and len(wanted) > FEW and year not in self._whole:
             from embedder.explore.vectors.ingest import open_database  # noqa: PLC0415 - LanceDB comes with it
 
-            self._whole[year] = open_database(published, self._progress)
+            self._whole[year] = Searcher(open_database(published, self._progress))
         return self._part(year, [*wanted, *columns_of(published, chips)])
 
     def _part(self, year: int, columns: Sequence[int]) -> Database:
         """One that holds these columns."""
         if year in self._whole:
-            return self._whole[year]
+            return self._whole[year].database
         if year not in self._parts:
             self._parts[year] = Part(self._published[year])
         self._parts[year].add(columns, self._progress)
         return self._parts[year].database
+
+    def _searcher(self, database: Database) -> Searcher:
+        return self._whole.get(database.year) or Searcher(database)  # that of a part grows
 
     def _year(self, year: int | None) -> int:
         if year is None:

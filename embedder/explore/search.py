@@ -12,7 +12,7 @@ from embedder.explore.answer import Answer
 from embedder.explore.places import position_of
 from embedder.explore.vectors.column_rows import Vectors
 from embedder.explore.vectors.database import BLOCK_ROWS, Database, Mask
-from embedder.explore.vectors.index import INDEX_FROM, Index, cache_errors_at
+from embedder.explore.vectors.index import ERRORS, INDEX_FROM, Index, cache_errors_at
 from embedder.explore.vectors.pairs import pair_distances, percentiles_of
 from embedder.grid import NORTH, TILE_PIXELS, WEST, Bounds, Chip
 
@@ -121,7 +121,7 @@ class Searcher:
         """Candidates by the index, compared exactly; None where its files are gone."""
         try:
             found = index.candidates(query, count)
-        except (OSError, RuntimeError):  # another process made the cache anew; the vectors stay open here
+        except ERRORS:  # another process made the cache anew; the vectors stay open here
             self._index = None
             return None
         found = found[found < self.database.rows]
@@ -133,6 +133,8 @@ class Searcher:
         scores = np.full(self.database.rows, -np.inf, np.float32)
         for start, block in self.database.blocks(mask):
             np.matmul(block, query, out=scores[start : start + len(block)])
+        meant = np.flatnonzero(mask)
+        self.database.check_scores(meant, scores[meant])
         scores[~mask] = -np.inf
         scores[examples] = -np.inf
         return np.arange(len(scores)), scores

@@ -115,6 +115,7 @@ def test_scores_are_of_every_chip_and_percentiles_of_a_whole_year(output: Path, 
     assert "percentile" not in inside
     scores = opened.scores(rows["chip_id"].iloc[30], to=tmp_path / "scores.parquet")
     assert scores["chip_id"].to_list() == rows["chip_id"].to_list()
+    assert scores.attrs == {"recipe": "clay-v0.1", "warnings": opened.warnings, "like": [rows["chip_id"].iloc[30]], "unlike": []}
     np.testing.assert_allclose(scores["distance"], 1 - unit(rows) @ unit(rows)[30], atol=2e-6)
     np.testing.assert_allclose(inside["distance"], scores["distance"][touch(rows, BOX)], atol=1e-6)
     first, second = np.triu_indices(len(rows), 1)
@@ -141,6 +142,7 @@ def test_change_is_of_the_chips_of_both_years(output: Path) -> None:
     assert change["chip_id"].to_list() == after["chip_id"].to_list()
     np.testing.assert_allclose(change["distance"], distances, atol=2e-6)
     assert change.loc[change["distance"].idxmax(), "percentile"] == pytest.approx(100, abs=2)
+    assert change.attrs["years"] == [2020, 2021]
     with pytest.raises(embedder.UsageError, match="change is between two years"):
         opened.change(2020, 2020)
 

@@ -4,6 +4,7 @@ IVF_RQ (one bit a number and its RaBitQ correction) was chosen by measurement: d
 """
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,6 +38,7 @@ SAMPLES = 64
 """Rows a partition that the partitions' centres are found from, and how often: more takes longer and finds no better ones."""
 
 
+<<<<<<< HEAD
 def is_sound(folder: Path, width: int, rows: int, query: NDArray[np.float32]) -> bool:
     """Whether a database's index is there and answers: LanceDB says in many ways that it does not."""
     try:
@@ -44,16 +46,31 @@ def is_sound(folder: Path, width: int, rows: int, query: NDArray[np.float32]) ->
         return index.is_trained and index.rows >= rows and len(index.candidates(query, 1)) > 0
     except (OSError, RuntimeError, ValueError):
         return False
+=======
+ERRORS = (OSError, RuntimeError, ValueError)
+"""In which LanceDB says that a file is damaged, missing or can't be written."""
+FULL = re.compile(r"No space left|Disk quota exceeded|os error (28|122)\b")
+
+
+def has_index(count: int) -> bool:
+    """Whether so many chips are searched with an index."""
+    return count >= INDEX_FROM
+>>>>>>> api
 
 
 @contextmanager
 def cache_errors_at(folder: Path) -> Iterator[None]:
-    """ConfigurationError where the cache can't be written, or is damaged: LanceDB says so in these ways."""
+    """ConfigurationError where the cache can't be written, or is damaged beyond what is made anew."""
     try:
         yield
-    except (OSError, RuntimeError, ValueError) as error:
+    except ERRORS as error:
         reason = " ".join(str(error).split())[:200]
-        raise ConfigurationError(f"the cache {folder} can't be used ({reason}): make room, or remove it, then start again") from error
+        if FULL.search(reason):
+            raise ConfigurationError(
+                f"no space left for the cache {folder}: make room (it may be removed, and those beside it), and run again, "
+                "or set XDG_CACHE_HOME to a folder on another disk"
+            ) from error
+        raise ConfigurationError(f"the cache {folder} can't be used ({reason}): remove it, then start again") from error
 
 
 class Index:
@@ -85,6 +102,13 @@ class Index:
     def is_trained(self) -> bool:
         """Whether there is an index beside the table."""
         return self._table is not None and bool(self._table.list_indices())
+
+    def lacks(self, rows: int) -> bool:
+        """Whether not each of the first `rows` is there once."""
+        if self._table is None:
+            return rows > 0
+        positions = np.sort(self._table.search().select(["position"]).to_arrow()["position"].to_numpy())
+        return not np.array_equal(positions[:rows], np.arange(rows))
 
     def cut(self, rows: int) -> None:
         """Forget the rows from `rows` on, which the cache's record does not know."""
@@ -146,7 +170,30 @@ class Index:
         return positions
 
     def _trained_rows(self) -> int:
+<<<<<<< HEAD
         """Rows that the index was made for, or none where it was not finished."""
         with suppress(FileNotFoundError, ValueError):  # cut off, or damaged: it is made anew
             return int(self._note.read_text()) if self.is_trained else 0
         return 0
+=======
+        """Rows that the index was made for, or none where it was not finished, or nothing says it."""
+        try:
+            return int(self._note.read_text()) if self.is_trained else 0
+        except (OSError, ValueError):
+            return 0
+
+
+def table_damage(folder: Path, width: int, rows: int, *, needs_index: bool) -> str | None:
+    """What shows that the table does not hold so many rows, or can't be searched; None where nothing does."""
+    try:
+        index = Index(folder, width)
+        if index.lacks(rows):
+            return "LanceDB's table lacks rows"
+        if needs_index and not index.is_trained:
+            return "LanceDB's index is gone"
+        if index.is_trained and not len(index.candidates(np.ones(width, np.float32), 1)):
+            return "LanceDB's index finds nothing"
+    except ERRORS:
+        return "LanceDB can't read its files"
+    return None
+>>>>>>> api

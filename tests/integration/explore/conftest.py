@@ -9,13 +9,18 @@ from embedder.console.progress import Progress
 from embedder.explore import search
 from embedder.explore.explorer import Explorer, open_explorer
 from embedder.explore.search import Searcher
+<<<<<<< HEAD
 from embedder.explore.vectors import index, ingest
+=======
+from embedder.explore.vectors import index, pairs
+>>>>>>> api
 from tests.explore_output import opened, some, vectors, write_output
 
 
 @pytest.fixture
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(pairs, "PAIRS", 1_000)  # a second for each cache
 
 
 @pytest.fixture
