@@ -41,9 +41,6 @@ TOLERANCE = 1e-3
 KEY_BASE = 1 << 14
 """More than a column has rows of chips."""
 
-LENGTH_TOLERANCE = 1e-3
-"""Of a vector, which is of length 1 but for rounding."""
-
 Mask = NDArray[np.bool_]
 """(rows,): which rows are meant."""
 
@@ -55,8 +52,6 @@ class StoredColumn:
     identity: str
     start: int
     rows: int
-    crc: int
-    """Of its chips, as the file has them."""
     outcomes: str | None
     """Run-length text, `300t5e281n`; None where the file says nothing."""
 
@@ -97,19 +92,12 @@ class Database:
         flags = os.O_RDWR | os.O_CREAT
         self._vectors = os.open(self.folder / "vectors.f32", flags, 0o644)
         self._chips_file = os.open(self.folder / "chips.i16", flags, 0o644)
-<<<<<<< HEAD
-        stored = os.pread(self._chips_file, self.rows * 4, 0)
-        self.chips: Chips = np.frombuffer(stored[: len(stored) // 4 * 4], np.int16).reshape(-1, 2)
-=======
         chips = os.pread(self._chips_file, self.rows * 4, 0)
         self.damage = self.damage or self._damage_of_rows(chips)
         if self.damage:
             self.record, chips = Record(digest=self._digest), b""
         self.chips: Chips = np.frombuffer(chips, np.int16).reshape(-1, 2)
->>>>>>> api
         self.live: Mask = np.zeros(self.rows, np.bool_)
-        if len(self.chips) < self.rows:  # damaged, as `is_sound` says
-            self.chips = np.zeros((self.rows, 2), np.int16)
         for column in self.record.columns.values():
             self.live[column.start : column.start + column.rows] = True
         keys = _keys(self.chips)
@@ -170,22 +158,6 @@ class Database:
                 self._read(buffer[: stop - start], start)
                 yield start, buffer[: stop - start]
 
-    def is_sound(self) -> bool:
-        """Whether the files hold what the record says: all chips, and of vectors, too many to be read each time, each column's ends."""
-        if os.fstat(self._vectors).st_size < self.rows * 4 * self.recipe.width:
-            return False
-        for column in self.record.columns.values():
-            if not column.rows:
-                continue
-            first, last = column.start, column.start + column.rows - 1
-            if crc32(self.chips[first : last + 1].tobytes()) != column.crc:
-                return False
-            with np.errstate(all="ignore"):
-                lengths = np.linalg.norm(self.vectors([first, last]), axis=1)
-            if not (np.abs(lengths - 1) < LENGTH_TOLERANCE).all():
-                return False
-        return True
-
     @contextmanager
     def locked(self) -> Iterator[bool]:
         """One process at a time adds columns; yields whether another one had to be waited for."""
@@ -221,10 +193,9 @@ class Database:
         for column, (identity, content) in added.items():
             _write(self._vectors, content.vectors, rows * 4 * self.recipe.width)
             _write(self._chips_file, content.chips, rows * 4)
-            sum_of_chips = crc32(np.ascontiguousarray(content.chips), sum_of_chips)
+            sum_of_chips = crc32(content.chips.tobytes(), sum_of_chips)
             outcomes = None if content.outcomes is None else _run_lengths(content.outcomes)
-            crc = crc32(content.chips.tobytes())
-            columns[column] = StoredColumn(identity=identity, start=rows, rows=len(content.chips), crc=crc, outcomes=outcomes)
+            columns[column] = StoredColumn(identity=identity, start=rows, rows=len(content.chips), outcomes=outcomes)
             rows += len(content.chips)
         os.fdatasync(self._vectors)
         os.fdatasync(self._chips_file)

@@ -6,7 +6,7 @@ IVF_RQ (one bit a number and its RaBitQ correction) was chosen by measurement: d
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,24 +38,9 @@ SAMPLES = 64
 """Rows a partition that the partitions' centres are found from, and how often: more takes longer and finds no better ones."""
 
 
-<<<<<<< HEAD
-def is_sound(folder: Path, width: int, rows: int, query: NDArray[np.float32]) -> bool:
-    """Whether a database's index is there and answers: LanceDB says in many ways that it does not."""
-    try:
-        index = Index(folder, width)
-        return index.is_trained and index.rows >= rows and len(index.candidates(query, 1)) > 0
-    except (OSError, RuntimeError, ValueError):
-        return False
-=======
 ERRORS = (OSError, RuntimeError, ValueError)
 """In which LanceDB says that a file is damaged, missing or can't be written."""
 FULL = re.compile(r"No space left|Disk quota exceeded|os error (28|122)\b")
-
-
-def has_index(count: int) -> bool:
-    """Whether so many chips are searched with an index."""
-    return count >= INDEX_FROM
->>>>>>> api
 
 
 @contextmanager
@@ -170,12 +155,6 @@ class Index:
         return positions
 
     def _trained_rows(self) -> int:
-<<<<<<< HEAD
-        """Rows that the index was made for, or none where it was not finished."""
-        with suppress(FileNotFoundError, ValueError):  # cut off, or damaged: it is made anew
-            return int(self._note.read_text()) if self.is_trained else 0
-        return 0
-=======
         """Rows that the index was made for, or none where it was not finished, or nothing says it."""
         try:
             return int(self._note.read_text()) if self.is_trained else 0
@@ -196,4 +175,3 @@ def table_damage(folder: Path, width: int, rows: int, *, needs_index: bool) -> s
     except ERRORS:
         return "LanceDB can't read its files"
     return None
->>>>>>> api

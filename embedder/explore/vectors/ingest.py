@@ -8,12 +8,7 @@ from embedder.console.progress import Progress
 from embedder.explore.vectors.catalogue import Published
 from embedder.explore.vectors.column_rows import ColumnRows, read_column
 from embedder.explore.vectors.database import Database, folder_of
-<<<<<<< HEAD
-from embedder.explore.vectors.index import INDEX_FROM, Index, cache_errors_at
-from embedder.explore.vectors.index import is_sound as index_is_sound
-=======
-from embedder.explore.vectors.index import Index, cache_errors_at, has_index, table_damage
->>>>>>> api
+from embedder.explore.vectors.index import INDEX_FROM, Index, cache_errors_at, table_damage
 
 TOGETHER = 32
 """Columns that are read at a time and committed together: some 60 MB."""
@@ -25,22 +20,13 @@ DONE = "indexed"
 def open_database(published: Published, progress: Progress) -> Database:
     """The cache of a recipe and year, holding exactly what is published. Opens at once where it does already."""
     database = Database(folder_of(published), published.recipe, published.year, published.digest)
-<<<<<<< HEAD
-    if _is_current(database, published) and _is_sound(database):
-=======
-    if _is_current(database, published) and not (has_index(database.count) and _damage(database)):
->>>>>>> api
+    if _is_current(database, published) and not (database.count >= INDEX_FROM and _damage(database)):  # fewer are searched without LanceDB
         return database
     with database.locked() as waited:
         if waited:
             progress.say("another process was adding columns to the same cache")
-<<<<<<< HEAD
-        if not _is_sound(database):
-            progress.say(f"NOTE: the cache {database.folder} is damaged: it is made anew")
-=======
         if damage := _damage(database):
             progress.say(f"NOTE: the cache {database.folder} is damaged ({damage}): it is made anew")
->>>>>>> api
             with cache_errors_at(database.folder):
                 database.clear()
         if not _is_current(database, published):
@@ -55,20 +41,10 @@ def _is_current(database: Database, published: Published) -> bool:
     return database.record.digest == published.digest and stored == wanted and (database.folder / DONE).exists()
 
 
-<<<<<<< HEAD
-def _is_sound(database: Database) -> bool:
-    if not database.is_sound():
-        return False
-    if database.count < INDEX_FROM or not (database.folder / DONE).exists():
-        return True
-    query = database.vectors(database.sorted_keys()[1][:1])[0]
-    return index_is_sound(database.folder, database.recipe.width, database.rows, query)
-=======
 def _damage(database: Database) -> str | None:
     """What shows that the cache is not what was written; None where nothing does."""
-    needs_index = (database.folder / DONE).exists() and has_index(database.count)
+    needs_index = database.count >= INDEX_FROM and (database.folder / DONE).exists()
     return database.damage or table_damage(database.folder, database.recipe.width, database.rows, needs_index=needs_index)
->>>>>>> api
 
 
 def _bring_up(database: Database, published: Published, progress: Progress) -> None:
@@ -108,20 +84,8 @@ def _without_the_rest(database: Database, published: Published) -> Index:
         database.clear()  # another run's vectors, or more replaced rows than live ones
     database.cut()
     (database.folder / DONE).unlink(missing_ok=True)
-<<<<<<< HEAD
-    try:
-        index = Index(database.folder, database.recipe.width)
-        index.cut(database.rows)
-        rows = index.rows
-    except (OSError, RuntimeError, ValueError):  # damaged, as LanceDB says
-        rows = -1
-    if rows < database.rows:  # or somebody removed the table
-        database.clear()
-        index = Index(database.folder, database.recipe.width)
-=======
     index = Index(database.folder, database.recipe.width)
     index.cut(database.rows)
->>>>>>> api
     return index
 
 

@@ -1,10 +1,7 @@
 """A cache that others have damaged is made anew, or named with what to do, as one on a full disk is."""
 
-<<<<<<< HEAD
-=======
 import shutil
 import subprocess
->>>>>>> api
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,11 +11,8 @@ import pytest
 from embedder.console.progress import Progress
 from embedder.errors import ConfigurationError
 from embedder.explore.search import Question, Searcher
-<<<<<<< HEAD
-=======
 from embedder.explore.vectors import database as database_module
 from embedder.explore.vectors.index import Index
->>>>>>> api
 from embedder.grid import Chip
 from tests.disks import mounted
 from tests.explore_output import CHIP, opened, some, write_output
@@ -26,49 +20,6 @@ from tests.explore_output import CHIP, opened, some, write_output
 pytestmark = pytest.mark.usefixtures("_own_cache")
 
 
-<<<<<<< HEAD
-QUESTION = Question(like=[Chip(column=1, row=3, pixels=512)], count=5)
-
-
-def zeroed(path: Path) -> None:
-    path.write_bytes(bytes(path.stat().st_size))
-
-
-def halved(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-@pytest.mark.parametrize(
-    ("files", "harm"),
-    [
-        ("vectors.f32", zeroed),
-        ("vectors.f32", halved),
-        ("vectors.f32", Path.unlink),
-        ("chips.i16", zeroed),
-        ("chips.i16", halved),
-        ("lance/chips.lance/_indices/*/index.idx", Path.unlink),
-        ("lance/chips.lance/data/*", zeroed),
-        ("lance/chips.lance/_versions/*.manifest", halved),
-        ("record.json", halved),
-    ],
-)
-def test_a_damaged_cache_is_made_anew(
-    indexed: Searcher, tmp_path: Path, files: str, harm: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
-) -> None:
-    before = indexed.search(QUESTION)
-    for path in indexed.database.folder.glob(files):
-        harm(path)
-    capsys.readouterr()
-    again = Searcher(opened(tmp_path / "out"))
-    assert again.has_index
-    assert again.search(QUESTION) == before
-    assert files == "record.json" or "is damaged: it is made anew" in capsys.readouterr().err
-
-
-def test_a_damaged_note_of_the_index_does_not_keep_columns_from_being_added(indexed: Searcher, tmp_path: Path) -> None:
-    (indexed.database.folder / "lance" / "trained-rows").write_bytes(b"\xff\xfe")
-    assert opened(write_output(tmp_path / "out", some(range(5), 400))).count == 2_000
-=======
 def scribble(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[::50] = np.random.default_rng(0).bytes(len(data[::50]))
@@ -88,7 +39,6 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "zeroed in part": zero_a_part,
     "scribbled": scribble,
 }
->>>>>>> api
 
 
 def answers(searcher: Searcher) -> list[tuple[str, float | None]]:
