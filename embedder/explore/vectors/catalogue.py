@@ -9,10 +9,10 @@ from embedder.grid import COLUMN_COUNT, VERSIONS
 from embedder.output.manifest import find_manifest
 from embedder.output.receipt import Receipt
 from embedder.output.run import Run, RunPlace
+from embedder.output.whereabouts import advice
 from embedder.recipes import RECIPES, Recipe
 from embedder.storage import Storage
 
-MANIFEST = "_manifest.json"
 V002 = replace(RECIPES["clay-v0.1-published"], name="v002")
 """The embeddings that Clay published in 2024: files without a manifest, a run record or outcomes."""
 V002_WARNING = (
@@ -57,31 +57,18 @@ def published_years(storage: Storage, recipe: Recipe, years: Sequence[int] = ())
     missing = [year for year, published in found.items() if published is None]
     if missing and (years or len(missing) == len(found)):
         where, names = storage.where(f"{recipe.name}/"), ", ".join(map(str, missing))
-        advice = _what_is_there(storage) or "check --output, --recipe and --year, or embed and finalize first (make demo)"
-        raise ConfigurationError(f"nothing is published for {names} at {where}: {advice}")
+        other = advice(storage, recipe) or _v002_advice(storage)
+        to_do = other or "check --output, --recipe and --year, or embed and finalize first (make demo)"
+        raise ConfigurationError(f"nothing is published for {names} at {where}: {to_do}")
     return [published for published in found.values() if published]
 
 
-def _what_is_there(storage: Storage) -> str | None:
-    """What another --recipe, --year or --output would find, by the names that manifests have, as not every place can be listed."""
-    kinds = [(recipe.name, year) for recipe in RECIPES.values() for year in VERSIONS]
-    found = [f"--recipe {name} --year {year}" for name, year in kinds if _has(storage, f"{name}/{year}/")]
-    if found:
-        return f"there is {', and '.join(found)}"
-    for above, folders in ((1, [f"{year}/" for year in VERSIONS]), (2, [""])):
-        if any(_has(storage, folder) for folder in folders):
-            *rest, _ = storage.url.rstrip("/").rsplit("/", above)
-            return f"this is the folder of one recipe{' and year' if above == 2 else ''}: give --output {rest[0]}"  # noqa: PLR2004 - levels
-    return None
-
-
-def _has(storage: Storage, folder: str) -> bool:
-    """Whether a manifest lies there, as far as can be told."""
+def _v002_advice(storage: Storage) -> str | None:
     try:
-        storage.get(f"{folder}{MANIFEST}")
-    except EmbedderError:
-        return False
-    return True
+        found = [f"{V002.name} {year}" for year in VERSIONS if _from_listing(storage, year)]
+    except EmbedderError:  # not every place can be listed
+        return None
+    return f"there is {' and '.join(found)}: give that --recipe and year" if found else None
 
 
 def _find(storage: Storage, recipe: Recipe, year: int) -> Published | None:
