@@ -6,16 +6,20 @@ from pathlib import Path
 import nbformat
 import rasterio
 
-from embedder.sample import COLUMNS, ROWS
+from embedder.grid import Chip, Window
+from embedder.sample import COLUMNS, ROWS, TILE, write_sample_labels
 from tests.explore_output import vectors, write_output
+from tests.tiles import write_tile
 
 SCRIPT = runpy.run_path(str(Path(__file__).parents[3] / "docs/run_notebook.py"))
 
 
-def test_the_notebook_runs_on_what_the_demo_leaves(tmp_path: Path, sample_source: Path) -> None:
+def test_the_notebook_runs_on_what_the_demo_leaves(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
-    (tmp_path / "build/demo").mkdir(parents=True)
-    (tmp_path / "build/demo/source").symlink_to(sample_source)
+    corner = Chip(column=COLUMNS.start, row=ROWS.start, pixels=512).window
+    place = {"x": corner.x - TILE.window.x, "y": corner.y - TILE.window.y, "width": 512 * len(COLUMNS), "height": 512 * len(ROWS)}
+    write_tile(tmp_path / "build/demo/source", TILE, Window(**place))  # a quick one: the sample takes a while to paint
+    write_sample_labels(tmp_path / "build/demo/source")
     outcomes = "t" * ROWS.start + "e" * len(ROWS)
     write_output(tmp_path / "build/demo/output", {column: (outcomes, vectors(column, len(ROWS))) for column in COLUMNS}, weights="random:0")
     notebook = nbformat.read(SCRIPT["NOTEBOOK"], as_version=4)
