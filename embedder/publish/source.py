@@ -16,6 +16,7 @@ from embedder.output.column_file import FOOTER_KEY
 from embedder.output.fields import parse_json
 from embedder.output.manifest import Manifest, find_manifest
 from embedder.output.run import RunPlace
+from embedder.output.whereabouts import advice
 from embedder.recipes import Recipe
 from embedder.storage import Storage
 
@@ -100,7 +101,6 @@ def finished_years(storage: Storage, recipe: Recipe, years: Sequence[int] = ()) 
     if missing and (years or not found):
         where = storage.where(f"{recipe.name}/")
         names = ", ".join(map(str, missing))
-        raise ConfigurationError(
-            f"no embeddings of {names} are published at {where}: check --output, --recipe and --years, or finalize first"
-        )
+        to_do = advice(storage, recipe) or "check --output, --recipe and --years, or finalize first"
+        raise ConfigurationError(f"no embeddings of {names} are published at {where}: {to_do}")
     return found

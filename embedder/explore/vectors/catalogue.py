@@ -4,11 +4,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from embedder.errors import ConfigurationError
+from embedder.errors import ConfigurationError, EmbedderError
 from embedder.grid import COLUMN_COUNT, VERSIONS
 from embedder.output.manifest import find_manifest
 from embedder.output.receipt import Receipt
 from embedder.output.run import Run, RunPlace
+from embedder.output.whereabouts import advice
 from embedder.recipes import RECIPES, Recipe
 from embedder.storage import Storage
 
@@ -56,10 +57,18 @@ def published_years(storage: Storage, recipe: Recipe, years: Sequence[int] = ())
     missing = [year for year, published in found.items() if published is None]
     if missing and (years or len(missing) == len(found)):
         where, names = storage.where(f"{recipe.name}/"), ", ".join(map(str, missing))
-        raise ConfigurationError(
-            f"nothing is published for {names} at {where}: check --output, --recipe and --year, or embed and finalize first (make demo)"
-        )
+        other = advice(storage, recipe) or _v002_advice(storage)
+        to_do = other or "check --output, --recipe and --year, or embed and finalize first (make demo)"
+        raise ConfigurationError(f"nothing is published for {names} at {where}: {to_do}")
     return [published for published in found.values() if published]
+
+
+def _v002_advice(storage: Storage) -> str | None:
+    try:
+        found = [f"{V002.name} {year}" for year in VERSIONS if _from_listing(storage, year)]
+    except EmbedderError:  # not every place can be listed
+        return None
+    return f"there is {' and '.join(found)}: give that --recipe and year" if found else None
 
 
 def _find(storage: Storage, recipe: Recipe, year: int) -> Published | None:

@@ -193,7 +193,7 @@ class Database:
         for column, (identity, content) in added.items():
             _write(self._vectors, content.vectors, rows * 4 * self.recipe.width)
             _write(self._chips_file, content.chips, rows * 4)
-            sum_of_chips = crc32(np.ascontiguousarray(content.chips), sum_of_chips)
+            sum_of_chips = crc32(content.chips.tobytes(), sum_of_chips)
             outcomes = None if content.outcomes is None else _run_lengths(content.outcomes)
             columns[column] = StoredColumn(identity=identity, start=rows, rows=len(content.chips), outcomes=outcomes)
             rows += len(content.chips)

@@ -43,11 +43,6 @@ ERRORS = (OSError, RuntimeError, ValueError)
 FULL = re.compile(r"No space left|Disk quota exceeded|os error (28|122)\b")
 
 
-def has_index(count: int) -> bool:
-    """Whether so many chips are searched with an index."""
-    return count >= INDEX_FROM
-
-
 @contextmanager
 def cache_errors_at(folder: Path) -> Iterator[None]:
     """ConfigurationError where the cache can't be written, or is damaged beyond what is made anew."""

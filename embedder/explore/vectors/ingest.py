@@ -8,7 +8,7 @@ from embedder.console.progress import Progress
 from embedder.explore.vectors.catalogue import Published
 from embedder.explore.vectors.column_rows import ColumnRows, read_column
 from embedder.explore.vectors.database import Database, folder_of
-from embedder.explore.vectors.index import Index, cache_errors_at, has_index, table_damage
+from embedder.explore.vectors.index import INDEX_FROM, Index, cache_errors_at, table_damage
 
 TOGETHER = 32
 """Columns that are read at a time and committed together: some 60 MB."""
@@ -20,7 +20,7 @@ DONE = "indexed"
 def open_database(published: Published, progress: Progress) -> Database:
     """The cache of a recipe and year, holding exactly what is published. Opens at once where it does already."""
     database = Database(folder_of(published), published.recipe, published.year, published.digest)
-    if _is_current(database, published) and not (has_index(database.count) and _damage(database)):
+    if _is_current(database, published) and not (database.count >= INDEX_FROM and _damage(database)):  # fewer are searched without LanceDB
         return database
     with database.locked() as waited:
         if waited:
@@ -43,7 +43,7 @@ def _is_current(database: Database, published: Published) -> bool:
 
 def _damage(database: Database) -> str | None:
     """What shows that the cache is not what was written; None where nothing does."""
-    needs_index = (database.folder / DONE).exists() and has_index(database.count)
+    needs_index = database.count >= INDEX_FROM and (database.folder / DONE).exists()
     return database.damage or table_damage(database.folder, database.recipe.width, database.rows, needs_index=needs_index)
 
 

@@ -9,20 +9,21 @@ from embedder.console.progress import Progress
 from embedder.explore import search
 from embedder.explore.explorer import Explorer, open_explorer
 from embedder.explore.search import Searcher
-from embedder.explore.vectors import index, pairs
+from embedder.explore.vectors import index, ingest, pairs
 from tests.explore_output import opened, some, vectors, write_output
 
 
 @pytest.fixture
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(pairs, "PAIRS", 1_000)  # a second for each cache
 
 
 @pytest.fixture
 def indexed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Searcher:
     monkeypatch.setattr(index, "INDEX_FROM", 1_000)
     monkeypatch.setattr(search, "INDEX_FROM", 1_000)
+    monkeypatch.setattr(ingest, "INDEX_FROM", 1_000)
+    monkeypatch.setattr(pairs, "PAIRS", 1_000)  # all of them take a second for each cache
     searcher = Searcher(opened(write_output(tmp_path / "out", some(range(4), 400))))
     assert searcher.has_index
     return searcher
