@@ -1,10 +1,12 @@
 """Search of a continent: loading, indexing, asking, against LanceDB used plainly.
 
-    python benchmarks/explore.py [--rows 100000] [--queries 100] [--no-baseline | --tried]
+    python benchmarks/explore.py [--rows 100000] [--queries 100] [--no-baseline | --tried | --every]
 
 A whole continent is --rows 796374: some ten minutes, and 10 GB of disk in build/bench.
 --tried measures, in place of all this, the indexes that the one in use was chosen from, LanceDB's exact search, and a plain matrix product
 over the vectors in memory; it prints the table of docs/performance.md.
+--every measures, in place of all this, what it takes to answer for every chip, to find the random pairs, and to write the answer as a file,
+against LanceDB's exact search with a limit of all rows.
 
 The vectors are invented, in clusters as land cover is: 4000 centres of 48 dimensions of falling weight, spread into 768 with a common
 mean and noise. They are written once, as this package's own column files with a manifest, to build/bench; the cache is made anew each time.
@@ -29,11 +31,13 @@ from numpy.typing import NDArray
 
 import embedder
 from embedder.console.progress import Progress
+from embedder.explore.layers import write_layer
 from embedder.explore.search import Question, Searcher, top
 from embedder.explore.vectors.catalogue import Published, published_years
 from embedder.explore.vectors.database import Database
 from embedder.explore.vectors.index import Index
 from embedder.explore.vectors.ingest import open_database
+from embedder.explore.vectors.pairs import pair_distances
 from embedder.explore.vectors.part import columns_in
 from embedder.grid import COLUMN_COUNT, Bounds, chips_in_column
 from embedder.output import column_file
@@ -242,6 +246,44 @@ def tried(database: Database, positions: Sequence[int], truth: list[set[int]]) -
                     row(plain(database, table, looking(probes, refine)), name, f"{built:.0f} s", probes, refine)
 
 
+def every(searcher: Searcher, positions: Sequence[int], *, with_baseline: bool) -> None:
+    """Print the milliseconds of answers for all chips, how far they are from LanceDB's, and the seconds of the files."""
+    database = searcher.database
+    start = time.perf_counter()
+    pairs = pair_distances(database)
+    print(f"{len(pairs)} random pairs: {time.perf_counter() - start:.2f} s, median distance {np.median(pairs):.4f}", flush=True)
+    before, times = peak(), []
+    for position in positions:
+        start = time.perf_counter()
+        answer = searcher.scores(Question(like=[database.chip(position)]))
+        times.append(1e3 * (time.perf_counter() - start))
+    rows = f"{len(answer.values)} rows"
+    print(
+        f"every chip, {rows}: p50 {statistics.median(times):.0f} ms, most {max(times):.0f} ms; memory + {peak() - before:.2f} GB",
+        flush=True,
+    )
+    layer = answer.layer({})
+    for ending in (".parquet", ".csv", ".tif"):
+        path = FOLDER / f"every{ending}"
+        start = time.perf_counter()
+        write_layer(layer, path)
+        print(f"{ending}: {time.perf_counter() - start:.2f} s, {path.stat().st_size / 1e6:.1f} MB", flush=True)
+        path.unlink()
+    if not with_baseline:
+        return
+    query, times = database.vectors(positions[-1:])[0], []
+    with plain_table(database) as table:
+        for _ in range(3):
+            start = time.perf_counter()
+            search = table.search(query).distance_type("cosine").bypass_vector_index().limit(database.rows)
+            found = search.select(["position", "_distance"]).to_arrow()
+            times.append(1e3 * (time.perf_counter() - start))
+    theirs = np.full(database.rows, np.nan, np.float32)
+    theirs[found["position"].to_numpy()] = found["_distance"].to_numpy()
+    furthest = np.abs(theirs[answer.positions] - answer.values).max()
+    print(f"plain LanceDB, limit of all rows: p50 {statistics.median(times):.0f} ms; its distances differ by {furthest:.1e} at most")
+
+
 def in_memory(database: Database) -> Callable[[int], set[int]]:
     """One product of all vectors, which are in memory, with the query's."""
     vectors = np.empty((database.rows, RECIPE.width), np.float32)
@@ -273,6 +315,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--no-baseline", action="store_true")
     parser.add_argument("--tried", action="store_true")
+    parser.add_argument("--every", action="store_true")
     arguments = parser.parse_args()
     output = make_output(arguments.rows)
     cache = FOLDER / "explore-cache"
@@ -299,6 +342,9 @@ def main() -> None:
     searcher = Searcher(database)
     print(f"second start: {time.perf_counter() - start:.2f} s")
     positions = np.random.default_rng(2).integers(0, database.rows, arguments.queries).tolist()
+    if arguments.every:
+        every(searcher, positions, with_baseline=not arguments.no_baseline)
+        return
     times, truth = timed(ours(searcher, exact=True), positions)
     if arguments.tried:
         tried(database, positions, truth)
