@@ -1,6 +1,7 @@
 """`embedder explore`, and what the commands on embeddings share. What only they need is imported when they run."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,7 +37,12 @@ def output_options(command: Any) -> Any:  # noqa: ANN401 - click's own
 @option("--wms", help="WMS for the chips' pictures, or none.  [default: ESA WorldCover's, if the run read its public bucket]")
 @option("--wms-layer", help="Its layer; {year} stands for the year.  [default: WORLDCOVER_{year}_S2_TCC]")
 @option("--source", help="Where the tiles are, for pictures without the WMS.  [default: where the run read them]")
-@option("--basemap", help="Tiles of a base map, https://host/{z}/{x}/{y}.png.  [default: none]")
+@option("--basemap", help="Tiles of a base map, https://host/{z}/{x}/{y}.png, or osm for OpenStreetMap's.  [default: none]")
+@option("--basemap-attribution", help="Whose base map it is.  [default: its host's name]")
+@click.option(
+    "--allow-host", multiple=True, metavar="NAME", help="Answer to this name too, as where a proxy stands before it; may be repeated."
+)
+@click.option("--root-path", default="", metavar="PATH", help="Path below which a proxy serves the page, such as /user/ada/proxy/8000.")
 @debug_option
 def explore_command(  # noqa: PLR0917 - click gives them by name
     output: str,
@@ -50,6 +56,9 @@ def explore_command(  # noqa: PLR0917 - click gives them by name
     wms_layer: str | None,
     source: str | None,
     basemap: str | None,
+    basemap_attribution: str | None,
+    allow_host: tuple[str, ...],
+    root_path: str,
 ) -> None:
     """Open a page with the embeddings on a map: click a place, and see what is like it."""
     require_extra("explore", "lancedb", "fastapi", "uvicorn", "maplibre")
@@ -62,16 +71,22 @@ def explore_command(  # noqa: PLR0917 - click gives them by name
     from embedder.explore.explorer import PictureOptions  # noqa: PLC0415
     from embedder.explore.pictures.wms import LAYER  # noqa: PLC0415
     from embedder.explore.web.serve import listen, serve  # noqa: PLC0415
-    from embedder.explore.web.server import make_app, origin_of  # noqa: PLC0415
+    from embedder.explore.web.server import OSM, Basemap, make_app  # noqa: PLC0415
 
     # As in a search: what was given is checked before anything takes time.
     options = PictureOptions(wms=wms, layer=wms_layer or LAYER, source=source)
+    below = None
     if basemap:
-        origin_of(basemap)
+        below = OSM if basemap.lower() == "osm" else Basemap(tiles=basemap)
+        below = replace(below, attribution=basemap_attribution or below.attribution)
+        below.origin  # noqa: B018 - checks it
     listening = listen(host, port)
     explorer = open_output(output, recipe, year, Progress())
     say_when_stopped("the page is closed")
-    serve(make_app(explorer, explorer.pictures(options), host=host, basemap=basemap), listening, host, show=show)
+    pictures = explorer.pictures(options)
+    path = root_path.rstrip("/")
+    app = make_app(explorer, pictures, host=host, basemap=below, allowed_hosts=allow_host, root_path=path)
+    serve(app, listening, host, show=show, root_path=path)
 
 
 def open_output(output: str, recipe: str, years: Sequence[int], progress: Progress) -> "Explorer":

@@ -8,6 +8,7 @@ from embedder.explore.explorer import Explorer
 from embedder.explore.search import Question
 from embedder.grid import NORTH, Chip
 from tests.browser.conftest import PATIENCE_MS
+from tests.browser.test_page import open_page
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -27,7 +28,7 @@ SLIDE = "(slider, value) => { slider.value = value; slider.dispatchEvent(new Eve
 
 
 def test_a_layer_s_rows_lie_where_a_mercator_map_has_them(page: Page, site: str) -> None:
-    page.goto(site)
+    open_page(page, site)
     painted = np.array(page.evaluate(PAINT, [ROWS, COLUMNS])) > 0
     side = 512 / 12_000
     to_mercator = Transformer.from_crs(4326, 3857, always_xy=True)
@@ -42,7 +43,7 @@ def test_the_slider_cuts_every_chip_without_asking_again(page: Page, site: str, 
     chip = searcher.database.chip(0)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if "/api/layer" in request.url else None)
-    page.goto(f"{site}/?year=2020&like={chip.id}")
+    open_page(page, f"{site}/?year=2020&like={chip.id}")
     page.locator("#whole summary").click()
     slider = page.get_by_label("The best")
     expect(page.locator("#share")).to_have_text("1 %")

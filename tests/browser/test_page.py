@@ -19,6 +19,7 @@ from embedder.console.progress import Progress
 from embedder.explore.explorer import Explorer, PictureOptions, open_explorer
 from embedder.explore.pictures.pictures import Pictures
 from embedder.explore.pictures.wms import Wms
+from embedder.explore.web.server import Basemap
 from embedder.grid import Chip
 from tests.browser.conftest import PATIENCE_MS
 from tests.explore_output import write_output
@@ -333,17 +334,20 @@ def test_a_picture_that_cannot_be_had_is_asked_for_once(page: Page, explorer: Ex
     page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")  # the map asks for them too
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if "/api/picture/" in request.url else None)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     with served(explorer, Pictures(tmp_path, None, lambda _chip, _year: None)) as site:
         open_page(page, f"{site}/?year=2020&like={chips[0].id}", ready="#no-map")
         expect(hits(page)).to_have_count(12)
         page.locator("#hits img").evaluate_all("images => images.forEach(image => image.loading = 'eager')")
         expect(page.locator(".photo.missing")).to_have_count(13)
     assert len(asked) == len(set(asked)) == 13
+    assert [text for text in complaints if "load resource" in text] == []
 
 
 def test_what_is_no_place_is_answered_at_the_box(page: Page, site: str) -> None:
     open_page(page, site)
-    for text, answer in (("nonsense", "Type a chip id"), ("37.7, -75.6", "Off the grid"), ("c99r1", "Type a chip id")):
+    for text, answer in (("nonsense", "Type a chip id"), ("60, -75.6", "Off the grid"), ("c99r1", "Type a chip id")):
         page.locator("#place").fill(text)
         page.locator("#place").press("Enter")
         assert answer in page.locator("#place").evaluate("input => input.validationMessage")
@@ -385,11 +389,13 @@ def test_the_base_map_is_asked_for_where_one_is_configured(page: Page, explorer:
     pictures = Pictures(tmp_path, None, lambda _chip, _year: None)
     with (
         fake_wms(body=picture(90), **headers) as (tiles, asked),
-        served(explorer, pictures, basemap=f"{tiles}/{{z}}/{{x}}/{{y}}.png") as site,
+        served(
+            explorer, pictures, basemap=Basemap(tiles=f"{tiles}/{{z}}/{{x}}/{{y}}.png", attribution="Maps by a neighbour, ODbL")
+        ) as site,
     ):
         open_page(page, site)
         page.wait_for_selector("#map[data-idle]")
-        expect(page.locator("#attribution")).to_contain_text("Base map: 127.0.0.1")
+        expect(page.locator("#attribution")).to_contain_text("Base map: Maps by a neighbour, ODbL")
         assert asked
 
 

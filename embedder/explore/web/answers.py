@@ -53,6 +53,7 @@ class Info(BaseModel):
     grid: list[float] = Field(description="What the grid covers: west, south, east, north.")
     limits: dict[str, float]
     basemap: str | None = Field(description="Template of the base map's tiles.")
+    basemap_attribution: str | None = Field(description="Whose it is, where that is known.")
     version: str
 
 
@@ -92,7 +93,7 @@ class Coverage(BaseModel):
     features: list[dict[str, Any]] = Field(description="One, a MultiPolygon of boxes, with the year and the number of chips.")
 
 
-def info(explorer: Explorer, basemap: str | None) -> Info:
+def info(explorer: Explorer, basemap: str | None, basemap_attribution: str | None = None) -> Info:
     """What /api/info says."""
     years = []
     for year, searcher in explorer.searchers.items():
@@ -121,11 +122,14 @@ def info(explorer: Explorer, basemap: str | None) -> Info:
         grid=_numbers(GRID),
         limits={"k": MOST_HITS, "unlike_weight": UNLIKE_WEIGHT},
         basemap=basemap,
+        basemap_attribution=basemap_attribution,
         version=__version__,
     )
 
 
-def chip(explorer: Explorer, year: int, name: str | None, lon: float | None, lat: float | None) -> ChipAnswer:
+def chip(  # noqa: PLR0917 - as they stand in the address
+    explorer: Explorer, root: str, year: int, name: str | None, lon: float | None, lat: float | None
+) -> ChipAnswer:
     """What /api/chip says."""
     database = explorer.searcher(year).database
     if name is not None and lon is None and lat is None:
@@ -142,7 +146,7 @@ def chip(explorer: Explorer, year: int, name: str | None, lon: float | None, lat
         center=[round(value, 7) for value in found.bounds.center],
         bounds=_numbers(found.bounds),
         geometry=box(found.bounds),
-        picture=f"/api/picture/{year}/{found.id}.jpg",
+        picture=f"{root}/api/picture/{year}/{found.id}.jpg",
     )
 
 
@@ -189,11 +193,11 @@ def layer(answer: Answer) -> tuple[bytes, str]:
     return ranks.values.astype("<u2").tobytes(), json.dumps(place)
 
 
-def collection(hits: Sequence[Hit], metadata: dict[str, Any]) -> dict[str, Any]:
+def collection(root: str, hits: Sequence[Hit], metadata: dict[str, Any]) -> dict[str, Any]:
     """The hits as GeoJSON, each with its picture's address."""
     found = geojson(hits, metadata)
     for hit, feature in zip(hits, found["features"], strict=True):
-        feature["properties"]["picture"] = f"/api/picture/{hit.year}/{hit.chip.id}.jpg"
+        feature["properties"]["picture"] = f"{root}/api/picture/{hit.year}/{hit.chip.id}.jpg"
     return found
 
 

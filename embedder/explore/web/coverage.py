@@ -1,15 +1,20 @@
-"""What is embedded, as one light GeoJSON feature: runs of chips, joined across columns where they are alike."""
+"""What is embedded, as one light GeoJSON feature: its outline, and the boxes of chips that fill it."""
 
 from typing import Any
 
 import numpy as np
+import rasterio
+import rasterio.features
 
 from embedder.explore.vectors.database import Database
-from embedder.grid import COLUMN_COUNT, COLUMN_PIXELS, HEIGHT_PIXELS, Bounds, Chip
+from embedder.grid import COLUMN_COUNT, COLUMN_PIXELS, HEIGHT_PIXELS, NORTH, TILE_PIXELS, WEST, Bounds, Chip
 
 
 def coverage(database: Database) -> dict[str, Any]:
-    """A FeatureCollection with one MultiPolygon of boxes, five decimals of a degree (a meter)."""
+    """A FeatureCollection with one MultiPolygon, the outline, five decimals of a degree (a meter).
+
+    Its property `boxes` has what fills it in chips of the grid: [left, top, right, bottom] each, the latter two not included.
+    """
     pixels = database.recipe.chip_pixels
     cells = np.zeros((COLUMN_COUNT * COLUMN_PIXELS // pixels, HEIGHT_PIXELS // pixels + 1), np.int8)
     live = database.chips[database.live]
@@ -20,11 +25,14 @@ def coverage(database: Database) -> dict[str, Any]:
         boxes += [(open_runs.pop(run), column, *run) for run in open_runs.keys() - runs]
         for run in runs:
             open_runs.setdefault(run, column)
-    polygons = [_ring(*box, pixels) for box in sorted(boxes)]
+    degrees = pixels / TILE_PIXELS
+    to_degrees = rasterio.Affine(degrees, 0, WEST, 0, -degrees, NORTH)
+    shapes = rasterio.features.shapes(cells.T.astype(np.uint8), mask=cells.T == 1, transform=to_degrees)
+    polygons = [_rounded(shape["coordinates"]) for shape, _ in shapes]
     feature = {
         "type": "Feature",
         "geometry": {"type": "MultiPolygon", "coordinates": polygons},
-        "properties": {"year": database.year, "chips": database.count},
+        "properties": {"year": database.year, "chips": database.count, "boxes": [_box(*box) for box in sorted(boxes)]},
     }
     return {"type": "FeatureCollection", "features": [feature]}
 
@@ -46,7 +54,9 @@ def _runs(cells: Any) -> list[tuple[int, int]]:  # noqa: ANN401 - a row of an ar
     return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
 
 
-def _ring(left: int, right: int, top: int, bottom: int, pixels: int) -> list[list[list[float]]]:
-    first, last = Chip(column=left, row=top, pixels=pixels).bounds, Chip(column=right, row=bottom, pixels=pixels).bounds
-    west, north, east, south = (round(value, 5) for value in (first.west, first.north, last.west, last.north))
-    return [[[west, south], [east, south], [east, north], [west, north], [west, south]]]
+def _box(left: int, right: int, top: int, bottom: int) -> list[int]:
+    return [left, top, right, bottom]
+
+
+def _rounded(rings: list[list[tuple[float, float]]]) -> list[list[list[float]]]:
+    return [[[round(lon, 5), round(lat, 5)] for lon, lat in ring] for ring in rings]

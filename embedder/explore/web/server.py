@@ -1,6 +1,7 @@
 """The page and its API: read-only, and every error is one sentence."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -61,6 +62,7 @@ EXPECTED = {
     "years": "two years, such as 2020,2021",
     "format": "geojson, csv or parquet; of every chip parquet, csv or tif",
     "above": "a percentile, 0 to 100",
+    "missing": "error or empty",
     "like": f"1 to {MOST_EXAMPLES} chip ids, such as c1155r0287",
     "unlike": f"at most {MOST_EXAMPLES} chip ids, such as c1155r0287",
 }
@@ -74,20 +76,54 @@ Years = Annotated[str, Query(pattern="^[0-9]{4},[0-9]{4}$", description="Two yea
 Beside = Annotated[int | None, Query(description="A year whose picture is shown beside this one: both are then from the same source.")]
 BothYears = Annotated[str | None, Query(pattern="^[0-9]{4},[0-9]{4}$", description="For changes: two years.")]
 LayerForm = Annotated[str, Query(alias="format", pattern="^(parquet|csv|tif)$", description="parquet, csv or tif.")]
+Missing = Annotated[str, Query(pattern="^(error|empty)$", description="Where there is no picture: an error, or an empty answer, 204.")]
 Form = Annotated[str, Query(alias="format", pattern="^(geojson|csv|parquet)$", description="geojson, csv or parquet.")]
 
 
-def make_app(explorer: Explorer, pictures: Pictures, *, host: str = "127.0.0.1", basemap: str | None = None) -> FastAPI:
-    """The application. `basemap` is a template of raster tiles, https://host/{z}/{x}/{y}.png, for the page."""
+@dataclass(frozen=True, kw_only=True)
+class Basemap:
+    """Raster tiles below the page's map."""
+
+    tiles: str
+    """Their template, https://host/{z}/{x}/{y}.png."""
+    attribution: str | None = None
+    """Whose they are; by default their host's."""
+
+    @property
+    def origin(self) -> str:
+        """Scheme and host; UsageError where the template is none."""
+        parts = urlsplit(self.tiles)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise UsageError("the base map's address is none: write https://host/{z}/{x}/{y}.png, or osm")
+        return f"{parts.scheme}://{parts.netloc}"
+
+
+OSM = Basemap(tiles="https://tile.openstreetmap.org/{z}/{x}/{y}.png", attribution="\N{COPYRIGHT SIGN} OpenStreetMap contributors (ODbL)")
+"""For light use: https://operations.osmfoundation.org/policies/tiles/."""
+
+
+def make_app(
+    explorer: Explorer,
+    pictures: Pictures,
+    *,
+    host: str = "127.0.0.1",
+    basemap: Basemap | None = None,
+    allowed_hosts: Sequence[str] = (),
+    root_path: str = "",
+) -> FastAPI:
+    """The application. It answers to its own names and `allowed_hosts`; a proxy that serves it below a path says which in `root_path`."""
     # FastAPI's own documentation pages load scripts from elsewhere; /openapi.json says the same.
-    app = FastAPI(title="WorldCover embeddings", version=__version__, docs_url=None, redoc_url=None, responses=PROBLEMS)
+    app = FastAPI(
+        title="WorldCover embeddings", version=__version__, docs_url=None, redoc_url=None, responses=PROBLEMS, root_path=root_path
+    )
     app.add_middleware(GZipMiddleware, minimum_size=1_000)
     if host not in ANY_HOST:
-        _add_host_check(app, {"127.0.0.1", "::1", "localhost", _plain(host)})
+        _add_host_check(app, {"127.0.0.1", "::1", "localhost", _plain(host), *map(_plain, allowed_hosts)})
     _add_headers(app, basemap)
     _add_errors(app)
-    _add_search(app, explorer, basemap)
-    _add_files(app, explorer, pictures)
+    _add_search(app, explorer, basemap, root_path)
+    _add_files(app, explorer)
+    _add_pictures(app, explorer, pictures)
     _add_layers(app, explorer)
     # MapLibre comes with a Python package that is only a carrier here: none of its code is imported.
     app.mount("/maplibre", StaticFiles(packages=[("maplibre", "srcjs")]))
@@ -95,37 +131,29 @@ def make_app(explorer: Explorer, pictures: Pictures, *, host: str = "127.0.0.1",
     return app
 
 
-def origin_of(basemap: str) -> str:
-    """Scheme and host of a base map's address; UsageError where it is none."""
-    parts = urlsplit(basemap)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise UsageError("the base map's address is none: write https://host/{z}/{x}/{y}.png")
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _add_search(app: FastAPI, explorer: Explorer, basemap: str | None) -> None:
+def _add_search(app: FastAPI, explorer: Explorer, basemap: Basemap | None, root: str) -> None:
     @app.get("/api/info")
     def info() -> Info:
         """What can be searched, and within which limits."""
-        return answers.info(explorer, basemap)
+        return answers.info(explorer, basemap.tiles if basemap else None, basemap.attribution if basemap else None)
 
     @app.get("/api/chip")
     def chip(year: Year, chip: str | None = None, lon: float | None = None, lat: float | None = None) -> ChipAnswer:
         """The chip of that id, or the one that covers a place."""
-        return answers.chip(explorer, year, chip, lon, lat)
+        return answers.chip(explorer, root, year, chip, lon, lat)
 
     @app.get("/api/search")
     def search(year: Year, like: Ids, unlike: Ids = [], k: Count = 10, bbox: Box = None) -> Collection:  # noqa: B006 - FastAPI copies it
         """The chips most like some and unlike others, best first, without these."""
-        return Collection.model_validate(answers.collection(*answers.search(explorer, year, like, unlike, k, bbox)))
+        return Collection.model_validate(answers.collection(root, *answers.search(explorer, year, like, unlike, k, bbox)))
 
     @app.get("/api/change")
     def change(years: Years, k: Count = 10, bbox: Box = None) -> Collection:
         """The chips whose embeddings differ most between two years, most first."""
-        return Collection.model_validate(answers.collection(*answers.change(explorer, years, k, bbox)))
+        return Collection.model_validate(answers.collection(root, *answers.change(explorer, years, k, bbox)))
 
 
-def _add_files(app: FastAPI, explorer: Explorer, pictures: Pictures) -> None:
+def _add_files(app: FastAPI, explorer: Explorer) -> None:
     made: dict[int, Response] = {}
 
     @app.get("/api/coverage", response_class=Response, responses=COVERAGE)
@@ -158,12 +186,20 @@ def _add_files(app: FastAPI, explorer: Explorer, pictures: Pictures) -> None:
         headers = {"Content-Disposition": f'attachment; filename="{name}.{form}"'}
         return Response(encode(hits, form, metadata), media_type=MEDIA_TYPES[form], headers=headers)
 
+
+def _add_pictures(app: FastAPI, explorer: Explorer, pictures: Pictures) -> None:
     @app.get("/api/picture/{year}/{chip}.jpg", response_class=Response, responses=PICTURE)
-    def picture(year: int, chip: str, request: Request, beside: Beside = None) -> Response:
+    def picture(year: int, chip: str, request: Request, beside: Beside = None, missing: Missing = "error") -> Response:
         """A chip's picture, from the WMS or the source's tile, as the header X-Picture-Source says: `wms` or `tile`."""
         for each in (year, year if beside is None else beside):
             explorer.searcher(each)
-        found = pictures.get(parse_chip(chip, explorer.recipe.chip_pixels), year, beside)
+        parsed = parse_chip(chip, explorer.recipe.chip_pixels)
+        try:
+            found = pictures.get(parsed, year, beside)
+        except EmbedderError:
+            if missing == "error":
+                raise
+            return Response(status_code=HTTPStatus.NO_CONTENT)
         etag = f'"{sha256(found.jpeg).hexdigest()[:16]}"'
         # Asked for again each time: another run at this address, or the WMS that is back, has other pictures.
         headers = {"Cache-Control": "private, no-cache", "ETag": etag, "X-Picture-Source": found.origin}
@@ -249,7 +285,10 @@ def _add_host_check(app: FastAPI, allowed: set[str]) -> None:
             name = _plain(urlsplit(f"//{request.headers['Host']}").hostname or "")
         except (KeyError, ValueError):
             name = ""
-        return await call_next(request) if name in allowed else _answer(HTTPStatus.BAD_REQUEST, "this server answers to its own names only")
+        if name in allowed:
+            return await call_next(request)
+        names = ", ".join(sorted(allowed))
+        return _answer(HTTPStatus.BAD_REQUEST, f"this server answers to {names} only: start it with --allow-host {name[:80] or 'NAME'} too")
 
 
 def _plain(host: str) -> str:
@@ -260,8 +299,8 @@ def _plain(host: str) -> str:
         return host.lower()
 
 
-def _add_headers(app: FastAPI, basemap: str | None) -> None:
-    remote = f" {origin_of(basemap)}" if basemap else ""
+def _add_headers(app: FastAPI, basemap: Basemap | None) -> None:
+    remote = f" {basemap.origin}" if basemap else ""
     policy = (
         f"default-src 'self'; img-src 'self' data: blob:{remote}; connect-src 'self'{remote}; worker-src 'self' blob:; "
         "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -269,7 +308,8 @@ def _add_headers(app: FastAPI, basemap: str | None) -> None:
     headers = {
         "Content-Security-Policy": policy,
         "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
+        # Tile servers refuse who does not say where from; nothing else is asked for elsewhere.
+        "Referrer-Policy": "strict-origin" if basemap else "no-referrer",
         "Cross-Origin-Resource-Policy": "same-origin",
     }
 

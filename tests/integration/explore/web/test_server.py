@@ -13,6 +13,7 @@ import urllib3
 from embedder.explore.explorer import Explorer
 from embedder.explore.pictures.pictures import Pictures
 from embedder.explore.search import Question
+from embedder.explore.web.server import Basemap
 from embedder.grid import Chip
 from tests.explore_output import CHIP
 from tests.explore_site import get, served
@@ -211,10 +212,23 @@ def test_what_is_no_json_is_described_as_what_it_is(page: str) -> None:
         assert all(each["schema"] for each in content.values())
 
 
+def test_a_picture_that_is_missing_is_an_error_or_empty(page: str) -> None:
+    address = f"{page}/api/picture/2020/{CHIP.id}.jpg"
+    assert get(address)[0] == 503
+    assert get(f"{address}?missing=empty")[::2] == (204, b"")
+
+
 def test_a_base_map_is_the_only_other_host_in_the_policy(explorer: Explorer, tmp_path: Path) -> None:
     no_pictures = Pictures(tmp_path, None, lambda _chip, _year: None)
-    with served(explorer, no_pictures, basemap="https://tiles.example/{z}/{x}/{y}.png") as url:
-        policy = get(url)[1]["Content-Security-Policy"]
+    basemap = Basemap(tiles="https://tiles.example/{z}/{x}/{y}.png")
+    with served(explorer, no_pictures, basemap=basemap, allowed_hosts=["Hub.Example"], root_path="/user/ada/proxy/8000") as url:
+        headers = get(url)[1]
+        policy = headers["Content-Security-Policy"]
+        assert headers["Referrer-Policy"] == "strict-origin"  # which tile servers want
+        picture = get(f"{url}/api/chip?year=2020&chip={CHIP.id}", headers={"Host": "hub.example:443"})[2]["picture"]
+        assert picture == f"/user/ada/proxy/8000/api/picture/2020/{CHIP.id}.jpg"
+        refused = get(url, headers={"Host": "evil.example"})[2]["detail"]
+        assert "127.0.0.1, ::1, hub.example, localhost only: start it with --allow-host evil.example too" in refused
         assert policy.count("https://") == 2
         assert "img-src 'self' data: blob: https://tiles.example;" in policy
 

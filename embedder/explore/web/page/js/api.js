@@ -43,4 +43,5 @@ export async function ask(path, parameters, signal) {
   return answer;
 }
 
-export const picture = (year, id, beside) => `api/picture/${year}/${id}.jpg${beside ? `?beside=${beside}` : ""}`;
+/** A chip's picture; an empty answer where there is none, as the browser's console lists each error. */
+export const picture = (year, id, beside) => `api/picture/${year}/${id}.jpg?missing=empty${beside ? `&beside=${beside}` : ""}`;

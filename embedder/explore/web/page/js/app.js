@@ -1,10 +1,11 @@
 // The page: from the address to the question, to the answer, and back.
 
 import { Problem, ask } from "./api.js";
-import { Grid, coordinates, rectangles } from "./chips.js";
+import { Covered, Grid, coordinates } from "./chips.js";
 import { holdFocus, listenToKeys, releaseFocus } from "./keys.js";
 import { ChipMap } from "./map.js";
 import { drawControls, drawFrame, drawHits, drawLoading, drawMarks, drawMessage, drawQuestion, drawTokens, drawYears, find, make } from "./panel.js";
+import { parsePlace } from "./places.js";
 import { read, readView, request, write } from "./question.js";
 import { Whole } from "./whole.js";
 
@@ -134,27 +135,30 @@ async function invite(covered) {
   drawMessage("Click a place on the map", "The chips whose embeddings are nearest to its own are shown here. Or type a chip id, or longitude and latitude, above.", [
     "Take any chip",
     async () => {
-      const boxes = (await covered) ?? [];
-      const [west, south, east, north] = boxes[Math.floor(Math.random() * boxes.length)] ?? [];
-      if (west !== undefined) travel(page.grid.at(west + Math.random() * (east - west), south + Math.random() * (north - south)));
+      const id = (await covered)?.any();
+      if (id) travel(id);
     },
   ]);
 }
 
-/** Shows what is embedded in the year; resolves to its boxes. */
+/** Shows what is embedded in the year; resolves to its chips. */
 async function cover() {
   const { question, map, coverage } = page;
   const { year } = question;
   try {
-    if (!coverage.has(year)) coverage.set(year, await ask("coverage", { year }));
+    if (!coverage.has(year)) {
+      const answer = await ask("coverage", { year });
+      coverage.set(year, { answer, covered: new Covered(answer) });
+    }
   } catch {
     return null; // the question itself meets the same trouble, and says so
   }
   if (map) {
     await map.ready;
-    if (page.question.year === year && map.year !== year) map.cover(coverage.get(year), year);
+    const { answer, covered } = coverage.get(year);
+    if (page.question.year === year && map.year !== year) map.cover(answer, covered, year);
   }
-  return rectangles(coverage.get(year));
+  return coverage.get(year).covered;
 }
 
 async function showOnMap() {
@@ -186,17 +190,16 @@ function travel(id) {
 /** What was typed: a chip, or a place. */
 function openPlace(text) {
   const trimmed = text.trim();
-  const numbers = trimmed.split(/[\s,;]+/).map(Number);
   const input = find("place");
   input.setCustomValidity("");
   if (/^c\d{4}r\d{4}$/i.test(trimmed)) return travel(trimmed.toLowerCase());
-  const id = numbers.length === 2 && numbers.every(Number.isFinite) ? page.grid.at(...numbers) : undefined;
-  if (id) return travel(id);
+  const place = parsePlace(trimmed, page.grid.bounds);
+  if (place) return travel(page.grid.at(...place));
   const { west, south, east, north } = page.grid.bounds;
   input.setCustomValidity(
-    id === null
-      ? `Off the grid: longitude ${west} to ${east}, latitude ${south} to ${north}, in this order`
-      : "Type a chip id, such as c1155r0287, or longitude and latitude, such as -75.6, 37.7",
+    place === undefined
+      ? `Off the grid: longitude ${west} to ${east}, latitude ${south} to ${north}`
+      : "Type a chip id, such as c1155r0287, or a place in degrees, such as 37.7, -75.6 or 37°41′N 75°39′W",
   );
   return input.reportValidity();
 }

@@ -18,7 +18,7 @@ export class Grid {
 
   /** [west, south, east, north] of a chip. */
   box(chip) {
-    const [, column, row] = chip.match(/^c(\d{4})r(\d{4})$/).map(Number);
+    const [column, row] = placeOf(chip);
     const west = this.bounds.west + column * this.size;
     const north = this.bounds.north - row * this.size;
     return [west, north - this.size, west + this.size, north];
@@ -44,6 +44,9 @@ export class Grid {
   }
 }
 
+/** [column, row] of a chip. */
+const placeOf = (chip) => chip.match(/^c(\d{4})r(\d{4})$/).slice(1).map(Number);
+
 const id = (column, row) => `c${String(column).padStart(4, "0")}r${String(row).padStart(4, "0")}`;
 
 export const ring = ([west, south, east, north]) => [[west, south], [east, south], [east, north], [west, north], [west, south]];
@@ -56,9 +59,30 @@ export const box = (bounds, properties = {}) => ({
 
 export const collection = (features) => ({ type: "FeatureCollection", features });
 
-/** [west, south, east, north] of each rectangle of /api/coverage. */
-export const rectangles = (coverage) =>
-  coverage.features.flatMap((feature) => feature.geometry.coordinates).map(([[[west, south], , [east, north]]]) => [west, south, east, north]);
+/** Which chips are embedded, of the answer of /api/coverage. */
+export class Covered {
+  constructor(coverage) {
+    this.boxes = coverage.features.flatMap(({ properties }) => properties.boxes); // [left, top, right, bottom] in chips
+    const most = (side) => this.boxes.reduce((found, box) => Math.max(found, box[side]), 1);
+    this.down = most(3);
+    this.cells = new Uint8Array(most(2) * this.down);
+    for (const [left, top, right, bottom] of this.boxes) {
+      for (let column = left; column < right; column++) this.cells.fill(1, column * this.down + top, column * this.down + bottom);
+    }
+  }
+
+  has(chip) {
+    const [column, row] = placeOf(chip);
+    return row < this.down && this.cells[column * this.down + row] === 1;
+  }
+
+  /** Any of them, or null. */
+  any() {
+    const [left, top, right, bottom] = this.boxes[Math.floor(Math.random() * this.boxes.length)] ?? [];
+    const between = (least, most) => least + Math.floor(Math.random() * (most - least));
+    return left === undefined ? null : id(between(left, right), between(top, bottom));
+  }
+}
 
 /** The box around boxes. */
 export const around = (boxes) => [0, 1, 2, 3].map((side) => Math[side < 2 ? "min" : "max"](...boxes.map((box) => box[side])));

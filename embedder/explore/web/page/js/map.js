@@ -2,7 +2,7 @@
 
 /* global maplibregl */
 import { picture } from "./api.js";
-import { around, box, collection, rectangles } from "./chips.js";
+import { around, box, collection } from "./chips.js";
 import { badge, drawGraticule, graticuleStep } from "./drawing.js";
 
 const MOST_PICTURES = 60;
@@ -16,7 +16,6 @@ const CALM = matchMedia("(prefers-reduced-motion: reduce)");
 export class ChipMap {
   constructor(container, { info, grid, view, colours, pick, hover, moved }) {
     this.grid = grid;
-    this.boxes = [];
     this.marked = [];
     this.overlays = new Map(); // pictures on the map: layer by address
     const { west, south, east, north } = grid.bounds;
@@ -90,7 +89,7 @@ export class ChipMap {
       { id: "paper", type: "background" },
       line("graticule", "graticule", 1),
       line("grid", "grid", 1, { "line-dasharray": [3, 3] }),
-      { id: "coverage", type: "fill", source: "coverage", paint: { "fill-antialias": false } },
+      { id: "coverage", type: "fill", source: "coverage", paint: { "fill-antialias": false, "fill-opacity": info.basemap ? 0.12 : 1 } },
       line("coverage-edge", "coverage", 1),
       line("view", "view", 1.5, { "line-dasharray": [4, 3] }),
       line("hover", "hover", 2),
@@ -123,10 +122,10 @@ export class ChipMap {
     paint("examples", "line-color", ["match", ["get", "kind"], "unlike", colours.unlike, "like", colours.like, colours.query]);
   }
 
-  /** What is embedded in a year, the answer of /api/coverage. */
-  cover(coverage, year) {
+  /** What is embedded in a year: the answer of /api/coverage, and the chips of it. */
+  cover(coverage, covered, year) {
     this.year = year;
-    this.boxes = rectangles(coverage);
+    this.covered = covered;
     this.#set("coverage", coverage);
     this.#showPictures();
   }
@@ -192,9 +191,7 @@ export class ChipMap {
   }
 
   #covered(id) {
-    if (!id) return null;
-    const [lon, lat] = this.grid.middle(id);
-    return this.boxes.some(([west, south, east, north]) => lon > west && lon < east && lat > south && lat < north) ? id : null;
+    return id && this.covered?.has(id) ? id : null;
   }
 
   #set(source, data) {

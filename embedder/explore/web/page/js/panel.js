@@ -63,7 +63,7 @@ export function drawControls(info, question) {
   const counts = [...new Set([...COUNTS, question.k])].sort((a, b) => a - b);
   find("count").replaceChildren(...counts.map((count) => make("option", { value: count, selected: count === question.k }, String(count))));
   find("here").checked = Boolean(question.bbox);
-  const base = info.basemap ? ` · Base map: ${new URL(info.basemap.replaceAll(/[{}]/g, "")).hostname}` : "";
+  const base = info.basemap ? ` · Base map: ${info.basemap_attribution ?? new URL(info.basemap.replaceAll(/[{}]/g, "")).hostname}` : "";
   find("attribution").textContent = `${attribution}${base} · MapLibre`;
   const [, parameters] = request(question, info);
   for (const link of find("download").querySelectorAll("a")) link.href = address("download", { format: link.dataset.format, ...parameters });
