@@ -11,7 +11,7 @@ READERS := build/readers
 LOCK = $(PYTHON) -m uv pip compile --python-version 3.11 --universal --generate-hashes --no-emit-package torch \
 	--no-annotate --no-header --quiet $(ARGS)
 
-.PHONY: help demo test e2e lint policy audit readers bench docs lock clean
+.PHONY: help demo test e2e lint policy audit readers bench docs notebook lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -21,6 +21,8 @@ demo: $(READY) ## embed a small made-up sample on this machine, and say what was
 	@$(PYTHON) -m embedder.sample $(DEMO)/source
 	@$(PYTHON) workflows/submit.py --year 2020 --local --source $(DEMO)/source --weights random:0 --columns 74-77 --output $(DEMO)/output $(ARGS)
 	@echo "See similar chips on a map: .venv/bin/embedder explore --output $(DEMO)/output --year 2020"
+	@echo "A map of classes, for any GIS: .venv/bin/embedder classify --output $(DEMO)/output --labels $(DEMO)/source/labels.geojson --to $(DEMO)/classes.tif"
+	@echo "In Python, with pictures: docs/notebook.ipynb"
 	@echo "What embeddings are worth, on a page: .venv/bin/embedder report --output $(DEMO)/output --labels $(DEMO)/source --to $(DEMO)/report"
 	@echo "Open the picture to see what was embedded; read a file with geopandas.read_parquet, or look at it in QGIS."
 
@@ -59,9 +61,12 @@ bench: $(READY) ## what the claims about speed rest on
 docs: $(READY) ## write docs/cli.md anew from the commands' help
 	@$(PYTHON) docs/generate_cli.py
 
+notebook: demo ## run docs/notebook.ipynb anew on the demo's output, and keep its pictures
+	@$(PYTHON) docs/run_notebook.py
+
 lock: $(READY) ## find the dependencies anew; ARGS=--upgrade for the newest
 	$(LOCK) pyproject.toml --output-file requirements.lock
-	$(LOCK) pyproject.toml --extra explore --extra publish --extra report --group dev --output-file requirements-dev.lock
+	$(LOCK) pyproject.toml --extra classify --extra explore --extra notebook --extra publish --extra report --group dev --output-file requirements-dev.lock
 	$(LOCK) --group policy --output-file requirements-policy.lock
 	$(LOCK) --group audit --output-file requirements-audit.lock
 	$(LOCK) --group readers --output-file requirements-readers.lock

@@ -29,15 +29,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import embedder
 from embedder.console.progress import Progress
 from embedder.explore.layers import write_layer
 from embedder.explore.search import Question, Searcher, top
-from embedder.explore.vectors.catalogue import published_years
+from embedder.explore.vectors.catalogue import Published, published_years
 from embedder.explore.vectors.database import Database
 from embedder.explore.vectors.index import Index
 from embedder.explore.vectors.ingest import open_database
 from embedder.explore.vectors.pairs import pair_distances
-from embedder.grid import COLUMN_COUNT, chips_in_column
+from embedder.explore.vectors.part import columns_in
+from embedder.grid import COLUMN_COUNT, Bounds, chips_in_column
 from embedder.output import column_file
 from embedder.output.manifest import Manifest, PublishedColumn
 from embedder.output.run import Run
@@ -294,6 +296,18 @@ def in_memory(database: Database) -> Callable[[int], set[int]]:
     return ask
 
 
+def box(output: Path, published: Published) -> None:
+    """A degree's vectors in a notebook, which needs neither the year nor its cache."""
+    bounds = Bounds(west=-124.0, south=40.0, east=-123.0, north=41.0)
+    start = time.perf_counter()
+    vectors = embedder.open(output, year=YEAR).vectors((bounds.west, bounds.south, bounds.east, bounds.north))
+    took = time.perf_counter() - start
+    files = [output / published.columns[column].key for column in columns_in(published, bounds)]
+    megabytes, all_of_them = (sum(file.stat().st_size for file in some) / 1e6 for some in (files, output.rglob("*.parquet")))
+    print(f"a box of one degree, without the cache: {len(vectors)} chips in {took:.2f} s", end="")
+    print(f" from {len(files)} of {len(published.columns)} columns, {megabytes:.0f} of {all_of_them:.0f} MB", flush=True)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -318,6 +332,7 @@ def main() -> None:
 
     Index.train = timed_train  # type: ignore[method-assign]
     (published,) = published_years(open_storage(str(output)), RECIPE)
+    box(output, published)
     start = time.perf_counter()
     database = open_database(published, Progress())
     took = time.perf_counter() - start

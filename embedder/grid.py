@@ -17,6 +17,8 @@ TILE_PIXELS = 12_000
 """Width and height of a tile, pixels: one degree."""
 BLOCK_PIXELS = 1_024
 """Width and height of a tile's internal block, pixels."""
+BLOCKS_ACROSS = -(-TILE_PIXELS // BLOCK_PIXELS)
+"""Blocks of a tile from west to east, and as many down; the last is cut short."""
 TILES_WIDE = 58
 """Tiles from west to east: W125 to W068."""
 COLUMN_PIXELS = 512

@@ -26,6 +26,7 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from embedder.errors import ConfigurationError, UsageError
+from embedder.explore.labels import Labels, write_labels
 from embedder.grid import BLOCK_PIXELS, COLUMN_PIXELS, NORTH, TILE_PIXELS, VERSIONS, WEST, Tile, format_columns
 from embedder.recipes import BANDS
 from embedder.source.land_cover import MAP_PIXELS, map_key
@@ -36,6 +37,12 @@ COLUMNS = range(74, 78)
 """Columns of the grid with complete chips."""
 ROWS = range(309, 313)
 """Chip rows (of 512 pixels) that are complete in each of `COLUMNS`."""
+LABELLED = {
+    "land": [(column, row) for column in (75, 77) for row in ROWS],
+    "sea": [(74, 310), (74, 311)],
+    "shore": [(74, 309), (74, 312)],
+}
+"""Chips of which one can say at a glance what they show, column and row, by class."""
 MARGIN_PIXELS = 250
 """How far the ragged edge reaches beyond the complete chips, pixels, at most."""
 BURNT_YEAR = 2021
@@ -429,6 +436,16 @@ def _write_cog(
         cog.replace(path)
 
 
+def write_sample_labels(folder: Path) -> Path:
+    """Write what some of the chips show, for `embedder classify`."""
+    classes = tuple(LABELLED)
+    labelled = sorted((place, code) for code, name in enumerate(classes) for place in LABELLED[name])
+    chips, codes = np.array([place for place, _ in labelled], np.int16), np.array([code for _, code in labelled])
+    path = folder / "labels.geojson"
+    write_labels(Labels(pixels=COLUMN_PIXELS, chips=chips, codes=codes, classes=classes), path)
+    return path
+
+
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--year", type=click.Choice(sorted(VERSIONS)), default=2020, show_default=True)
@@ -437,11 +454,13 @@ def main(folder: Path, year: int) -> None:
     try:
         path = write_sample(folder, year)
         made_map = write_map(folder, year)
-    except (OSError, RasterioError) as error:
+        labels = write_sample_labels(folder)
+    except (OSError, RasterioError, ConfigurationError) as error:
         click.echo(f"error: the sample cannot be written to {folder}: {error}: choose a folder with 200 MB free to write to", err=True)
         sys.exit(ConfigurationError.exit_code)
     click.echo(f"Sample source tile: {path} ({path.stat().st_size / 1e6:.1f} MB, columns {format_columns(list(COLUMNS))})")
     click.echo(f"Sample land cover map: {made_map} ({made_map.stat().st_size / 1e6:.1f} MB)")
+    click.echo(f"Sample labels: {labels} ({', '.join(f'{name} {len(places)}' for name, places in LABELLED.items())})")
 
 
 if __name__ == "__main__":

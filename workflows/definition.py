@@ -58,6 +58,8 @@ EXPRESSION = f"lastRetry.message matches '{LOST}' || lastRetry.status == 'Error'
 PARAMETERS = [
     Parameter(name="year", enum=[str(year) for year in VERSIONS], description="Year of the composites."),
     Parameter(name="columns", value="all", description="Columns to embed: all, or numbers and ranges such as 1155-1158,17."),
+    Parameter(name="bbox", value="", description="Embed only the chips that this box overlaps: W,S,E,N in degrees. Empty: all."),
+    Parameter(name="area", value="", description="Embed only these chips: the text that submit.py --area packs a file into. Empty: all."),
     Parameter(name="recipe", value=next(iter(RECIPES)), enum=list(RECIPES), description="Model, preprocessing and chip size."),
     Parameter(name="output", value="", description="Where the files go: s3://bucket/prefix."),
     Parameter(name="weights", value="", description="Checkpoint: an https or s3 URL, or a path in the image. Empty: Clay's public one."),
@@ -107,7 +109,7 @@ def definition() -> WorkflowTemplate:
         plan = step(
             "plan",
             ["--shards", "/tmp/shards.json"],  # noqa: S108 - the pod's own
-            {name: parameter(name) for name in ("weights", "weights-sha256", "columns", "columns-per-pod", "missing-only")},
+            {name: parameter(name) for name in ("weights", "weights-sha256", "columns", "bbox", "area", "columns-per-pod", "missing-only")},
             outputs=[Parameter(name="shards", value_from=ValueFrom(path="/tmp/shards.json", default="[]"))],  # noqa: S108
         )
         embed = step(

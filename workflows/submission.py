@@ -1,6 +1,7 @@
 """A submission to a cluster: the Workflow, and what is checked before it is created."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from uuid import uuid4
 
@@ -8,6 +9,8 @@ from hera.workflows import Parameter, Workflow
 from hera.workflows.models import WorkflowTemplateRef
 
 from embedder import __version__
+from embedder.area import Area
+from embedder.area_file import area_of
 from embedder.console.progress import Progress
 from embedder.errors import ConfigurationError, EmbedderError, TemporaryError
 from embedder.grid import format_columns
@@ -136,6 +139,14 @@ def effective(parameters: Mapping[str, str], template: Object | None) -> dict[st
     return values
 
 
+def with_area(parameters: Mapping[str, str], template: Object | None) -> tuple[dict[str, str], Area | None]:
+    """The parameters with a file's area packed in its place, as pods have neither the file nor GeoPandas, and the area itself, if any."""
+    values = effective(parameters, template)
+    bbox, area = (parameters.get(name, values.get(name) or None) for name in ("bbox", "area"))
+    found = area_of(bbox, area, RECIPES[values["recipe"]].chip_pixels)
+    return dict(parameters) | ({"area": str(found)} if "area" in parameters else {}), found
+
+
 def check_cluster(cluster: Cluster, template: Object) -> Iterator[Check]:
     """That the template is this version's, and the account of its pods is there."""
     yield check("template", lambda: _version(cluster, template))
@@ -149,12 +160,13 @@ def check_data(values: Mapping[str, str]) -> Iterator[Check]:
     yield check_weights(values["weights"], in_image=True)
 
 
-def is_anything_missing(values: Mapping[str, str], columns: Sequence[int], progress: Progress) -> bool:
-    """Ask the bucket, and say what it lacks."""
+def is_anything_missing(values: Mapping[str, str], columns: Sequence[int], progress: Progress, area: Area | None = None) -> bool:
+    """Ask the bucket, and say what it lacks; ConfigurationError where it holds another area."""
     place = RunPlace(storage=open_storage(values["output"]), recipe=RECIPES[values["recipe"]], year=int(values["year"]))
     run = place.find()
     if run:
         place.check_current(run)
+        place.merge(replace(run, area=area), run)
     missing = missing_columns(place, run, columns, progress) if run else list(columns)
     if missing:
         progress.say(f"{len(missing)} of {len(columns)} columns are missing or invalid: {format_columns(missing)}")
@@ -188,12 +200,18 @@ def manifest_difference(values: Mapping[str, str], columns: Sequence[int]) -> st
 
 
 def estimate_text(
-    values: Mapping[str, str], columns: Sequence[int], rates: Sequence[float | None], cpus: float, price: float | None
+    values: Mapping[str, str],
+    columns: Sequence[int],
+    rates: Sequence[float | None],
+    cpus: float,
+    price: float | None,
+    *,
+    area: Area | None = None,
 ) -> str:
     """What the run will read, compute and take, and what with more or fewer columns a pod, from the listing of the source."""
     source = open_source(values["source"])
     chosen = int(values.get("columns-per-pod") or 1)
-    estimates = estimate(RECIPES[values["recipe"]], list_tiles(source, int(values["year"])), columns, {*COMPARED, chosen})
+    estimates = estimate(RECIPES[values["recipe"]], list_tiles(source, int(values["year"])), columns, {*COMPARED, chosen}, area)
     expected = estimates[chosen]
     return "\n".join(
         (

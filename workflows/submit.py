@@ -26,9 +26,11 @@ except ModuleNotFoundError as missing:
 
 from click.core import ParameterSource
 
+from embedder.area import parse_box, within
 from embedder.cli.options import (
     MOST_TOGETHER,
     Amount,
+    area_options,
     columns_option,
     debug_option,
     device_option,
@@ -38,7 +40,7 @@ from embedder.cli.options import (
     recipe_option,
     year_option,
 )
-from embedder.cli.steps import plan_options_of, published, raise_failures, summary
+from embedder.cli.steps import plan_options_of, published, summary
 from embedder.console.progress import Progress
 from embedder.errors import EmbedderError, UsageError
 from embedder.grid import format_columns
@@ -46,7 +48,7 @@ from embedder.steps.local import describe, run_local
 from embedder.steps.preflight import failure
 from embedder.storage.download import without_secrets
 
-PLAN_OPTIONS = ("year", "recipe", "columns", "source", "weights", "weights_sha256", "precision")
+PLAN_OPTIONS = ("year", "recipe", "columns", "source", "weights", "weights_sha256", "precision", "bbox", "area")
 
 
 @click.command(
@@ -57,6 +59,7 @@ PLAN_OPTIONS = ("year", "recipe", "columns", "source", "weights", "weights_sha25
 )
 @year_option
 @columns_option("all", "Columns to embed: all, or numbers and ranges such as 1155-1158,17.")
+@area_options
 @recipe_option
 @option("--output", help="Where the files go: s3://bucket/prefix or, with --local, a folder.  [default: the template's, or ./output]")
 @plan_options
@@ -130,9 +133,7 @@ def _run_here(options: dict[str, Any], given: dict[str, Any]) -> None:
     click.echo(summary(done.embedded))
     if done.manifest:
         click.echo(published(done.place, done.manifest))
-    raise_failures(done.embedded)
-    if done.refusal:
-        raise done.refusal
+    done.raise_failures()
 
 
 def _run_on_cluster(options: dict[str, Any], given: dict[str, Any]) -> None:
@@ -148,7 +149,8 @@ def _run_on_cluster(options: dict[str, Any], given: dict[str, Any]) -> None:
     progress.say(f"submitting to {cluster.name}, namespace {cluster.namespace}")
     template = submission.find_template(cluster, options["template"])
     submission.check_declared(cluster, template, parameters)
-    values = submission.effective(parameters, template)
+    parameters, area = submission.with_area(parameters, template)
+    values, columns = submission.effective(parameters, template), within(area, options["columns"])
     if not options["no_preflight"]:
         checks = []
         for made in chain(submission.check_cluster(cluster, template), submission.check_data(values)):
@@ -156,7 +158,7 @@ def _run_on_cluster(options: dict[str, Any], given: dict[str, Any]) -> None:
             checks.append(made)
         if error := failure(checks, "nothing was submitted"):
             raise error
-        if options["missing_only"] and not submission.is_anything_missing(values, options["columns"], progress):
+        if options["missing_only"] and not submission.is_anything_missing(values, columns, progress, area):
             return
     workflow = submission.workflow_of(parameters, cluster.namespace, options["template"], template)
     name, place = workflow.name, f"--namespace {cluster.namespace}"
@@ -172,7 +174,7 @@ def _run_on_cluster(options: dict[str, Any], given: dict[str, Any]) -> None:
             raise failed
         say_when_stopped(f"{name} has succeeded; only its manifest was not compared")
         click.echo(f"succeeded: {found}")
-        difference = submission.manifest_difference(values, options["columns"])
+        difference = submission.manifest_difference(values, columns)
         click.echo(f"  manifest  {f'not compared: {difference}' if difference else 'compared: it lists what was asked for'}")
         click.echo(f"  files  {values['output'].rstrip('/')}/{values['recipe']}/{values['year']}/")
 
@@ -190,9 +192,12 @@ def _dry_run(parameters: dict[str, str], options: dict[str, Any], progress: Prog
         progress.say(f"without the template's values: {error}")
     else:
         submission.check_declared(cluster, template, parameters)
+    parameters, area = submission.with_area(parameters, template)
+    columns = within(area, options["columns"])
     click.echo(submission.workflow_of(parameters, namespace, options["template"], template).to_yaml(), nl=False)
     values = submission.effective(parameters, template)
-    progress.say(submission.estimate_text(values, options["columns"], options["chips_per_second"], options["cpus"], options["price"]))
+    rates, cpus, price = options["chips_per_second"], options["cpus"], options["price"]
+    progress.say(submission.estimate_text(values, columns, rates, cpus, price, area=area))
 
 
 def _parameters(given: dict[str, Any]) -> dict[str, str]:
@@ -204,6 +209,8 @@ def _parameters(given: dict[str, Any]) -> dict[str, str]:
     options = {str(parameter.name): str(parameter.name).replace("-", "_") for parameter in PARAMETERS}
     parameters = {name: _text(given[option]) for name, option in options.items() if option in given}
     output, source, weights = (parameters.get(name) for name in ("output", "source", "weights"))
+    if "bbox" in parameters:
+        parse_box(parameters["bbox"])
     if output is not None and not output.startswith("s3://"):
         raise UsageError(f"--output {output}: a cluster's pods write to s3://bucket/prefix; a folder is for --local")
     if source is not None and "://" not in source:

@@ -1,40 +1,21 @@
 """What a map's classes can be told by from the embeddings: learnt in some blocks of space, tested in the others."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder.analysis.blocks import MARGIN, blocks_of, folds_of, interval, learnt_from, side_for, sums_by_block
-from embedder.analysis.classify import Classes, Shares, Vectors, by_nearest, linear_classes, linear_shares, one_hot
+from embedder.analysis.blocks import Numbers, sums_by_block
+from embedder.analysis.classify import Classes, Shares, Vectors, learn_classes, learn_nearest, linear_shares, one_hot
 from embedder.analysis.neighbours import Chips
-from embedder.analysis.scores import class_scores, confusions, errors, share_scores
-
-Numbers = NDArray[np.float64]
-LEAST_CHIPS = 10
-"""With a class each: of fewer, no figure says anything."""
+from embedder.analysis.scores import errors, share_scores
+from embedder.analysis.validate import NOTHING_LEFT, ClassScores, Estimate, Tested, class_scores_of, cross_validated, estimates, split_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A figure, and the interval that it lies in with 95 %; None where it can't be told."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scores:
+class Scores(ClassScores):
     """Of one way to tell classes and shares."""
 
-    accuracy: Estimate
-    macro_f1: Estimate
-    f1: list[Estimate]
-    """By class."""
-    confusion: list[list[int]]
-    """Chips by true class, then by the class that was said."""
     share_error: Estimate
     """Mean absolute error of a class's share."""
     mean_r2: Estimate
@@ -43,16 +24,9 @@ class Scores:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Probe:
+class Probe(Tested):
     """What came out."""
 
-    chips: int
-    tested: int
-    """Of them; a fold whose margin leaves nothing to learn from is not."""
-    blocks: int
-    block_degrees: float
-    folds: int
-    margin: int
     ways: dict[str, Scores]
     """`most frequent` knows no embeddings, but the classes learnt from: what is to be exceeded."""
 
@@ -62,16 +36,10 @@ def probe(chips: Chips, pixels: int, vectors: Vectors, shares: Shares) -> Probe 
 
     A chip's class is the one with the largest share, of equal ones the first.
     """
-    if len(chips) < LEAST_CHIPS:
-        return f"{len(chips)} chips have both an embedding and classes: {LEAST_CHIPS} are the least that say anything"
-    side = side_for(chips, pixels)
-    if side is None:
-        return "all chips lie in one small block of space: there is no other to learn from"
     classes = shares.argmax(axis=1)
-    if len(np.unique(classes)) == 1:
-        return "all chips are of one class: there is nothing to tell apart"
-    blocks = blocks_of(chips, pixels, side)
-    folds = folds_of(blocks)
+    split = split_of(chips, pixels, classes)
+    if isinstance(split, str):
+        return split
     count = shares.shape[1]
     both = np.hstack([one_hot(classes, count), shares])
 
@@ -80,64 +48,25 @@ def probe(chips: Chips, pixels: int, vectors: Vectors, shares: Shares) -> Probe 
         return np.tile(mean, (int(tested.sum()), 1))
 
     def nearest(learnt: NDArray[np.bool_], tested: NDArray[np.bool_]) -> Numbers:
-        return by_nearest(vectors[learnt], both[learnt], vectors[tested])
+        return learn_nearest(vectors[learnt], both[learnt])(vectors[tested])
 
     def linear(learnt: NDArray[np.bool_], tested: NDArray[np.bool_]) -> Numbers:
-        said = linear_classes(vectors[learnt], classes[learnt], vectors[tested])
+        said = learn_classes(vectors[learnt], classes[learnt], count)(vectors[tested]).argmax(axis=1)
         return np.hstack([one_hot(said, count), linear_shares(vectors[learnt], shares[learnt], vectors[tested])])
 
     ways: dict[str, Scores] = {}
     for name, tell in (("most frequent", most_frequent), ("nearest", nearest), ("linear", linear)):
-        said = cross_validated(chips, folds, tell, 2 * count)
-        known = np.isfinite(said).all(axis=1)  # not where a fold's margin left nothing to learn from
+        said = cross_validated(chips, split.folds, tell, 2 * count)
+        known = np.isfinite(said[:, 0])  # not where a fold's margin left nothing to learn from
         if not known.any():
-            return "the blocks are so small that nothing is left to learn from: embed more columns"
-        ways[name] = scores_of(blocks[known], classes[known], shares[known], said[known, :count].argmax(axis=1), said[known, count:])
-    return Probe(
-        chips=len(chips),
-        tested=int(known.sum()),
-        blocks=len(np.unique(blocks)),
-        block_degrees=round(side / 12_000, 3),
-        folds=int(folds.max()) + 1,
-        margin=MARGIN,
-        ways=ways,
-    )
-
-
-def cross_validated(
-    chips: Chips, folds: Classes, tell: Callable[[NDArray[np.bool_], NDArray[np.bool_]], Numbers], width: int, margin: int = MARGIN
-) -> Numbers:
-    """What `tell(learnt, tested)`, two masks, says of each chip while its fold is tested: (rows, width), NaN where it can't learn."""
-    said = np.full((len(chips), width), np.nan)
-    for fold in np.unique(folds):
-        tested = folds == fold
-        learnt = learnt_from(chips, tested, margin)
-        if learnt.any():
-            said[tested] = tell(learnt, tested)
-    return said
+            return NOTHING_LEFT
+        true, best = classes[known], said[known, :count].argmax(axis=1)
+        ways[name] = scores_of(split.blocks[known], true, shares[known], best, said[known, count:])
+    return Probe(**split.facts(known), ways=ways)
 
 
 def scores_of(blocks: Classes, true: Classes, shares: Shares, said: Classes, said_shares: Shares) -> Scores:
     """The scores, each with its interval, of what was said of chips in these blocks."""
-    count = shares.shape[1]
-    by_class = confusions(true, said, count)
-    accuracy, macro, *f1 = _estimates(sums_by_block(blocks, by_class), class_scores)
-    absolute, mean, *r2 = _estimates(sums_by_block(blocks, errors(shares, said_shares)), share_scores)
-    return Scores(
-        accuracy=accuracy,
-        macro_f1=macro,
-        f1=f1,
-        confusion=by_class.sum(axis=0).reshape(count, count).astype(int).tolist(),
-        share_error=absolute,
-        mean_r2=mean,
-        r2=r2,
-    )
-
-
-def _estimates(parts: Numbers, statistic: Callable[[Numbers], Numbers]) -> list[Estimate]:
-    found = zip(*(each.tolist() for each in interval(parts, statistic)), strict=True)
-    return [Estimate(**{name: _number(each) for name, each in zip(("value", "low", "high"), three, strict=True)}) for three in found]
-
-
-def _number(value: float) -> float | None:
-    return round(value, 4) if np.isfinite(value) else None
+    absolute, mean, *r2 = estimates(sums_by_block(blocks, errors(shares, said_shares)), share_scores)
+    classes = class_scores_of(blocks, true, said, shares.shape[1])
+    return Scores(**vars(classes), share_error=absolute, mean_r2=mean, r2=r2)

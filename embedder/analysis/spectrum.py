@@ -32,9 +32,25 @@ def variances(moments: Moments) -> Numbers:
     """Along the principal axes, largest first: (width,); zeros for fewer than two vectors."""
     if moments.count < 2:  # noqa: PLR2004 - one vector varies in nothing
         return np.zeros(len(moments.total))
+    found: Numbers = np.maximum(np.linalg.eigvalsh(_covariance(moments))[::-1], 0)
+    return found
+
+
+def principal_axes(moments: Moments, count: int) -> tuple[Numbers, Numbers]:
+    """Along which the vectors vary most: (count, width), the first most, and of each its share of the variance.
+
+    Each has length 1, and its largest part is above 0: the opposite would do as well, and this is one of them on every machine.
+    """
+    found, axes = np.linalg.eigh(_covariance(moments))
+    axes = axes[:, ::-1][:, :count].T
+    largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
+    shares = np.maximum(found[::-1], 0) / max(np.maximum(found, 0).sum(), np.finfo(float).tiny)
+    return axes * np.where(largest < 0, -1, 1), shares[:count]
+
+
+def _covariance(moments: Moments) -> Numbers:
     mean = moments.total / moments.count
-    covariance = moments.products / moments.count - np.outer(mean, mean)
-    found: Numbers = np.maximum(np.linalg.eigvalsh(covariance)[::-1], 0)
+    found: Numbers = moments.products / moments.count - np.outer(mean, mean)
     return found
 
 

@@ -119,6 +119,16 @@ def plan_options(command: Command) -> Command:
     return command
 
 
+def area_options(command: Command) -> Command:
+    """The part of the grid that a run embeds; the other steps find it in the run record."""
+    for decorate in (
+        option("--area", metavar="FILE", help="Embed only the chips that its polygons overlap: any file and CRS that GeoPandas reads."),
+        option("--bbox", metavar="W,S,E,N", help="Embed only the chips that this box overlaps, degrees, such as -122,36.6,-121.7,36.8."),
+    ):
+        command = decorate(command)
+    return command
+
+
 def columns_option(default: str | None, help_text: str) -> Callable[[Command], Command]:
     """Columns; not from COLUMNS, where many a shell keeps the width of the terminal."""
     return option("--columns", envvar="RUN_COLUMNS", type=Columns(), default=default, show_default=bool(default), help=help_text)

@@ -9,10 +9,13 @@ from typing import Any
 import click
 
 from embedder import __version__
+from embedder.area import within
+from embedder.area_file import area_of
 from embedder.cli.options import (
     MOST_TOGETHER,
     Amount,
     Columns,
+    area_options,
     columns_option,
     data_options,
     debug_option,
@@ -27,7 +30,7 @@ from embedder.cli.pods import passing_in_a_pod
 from embedder.console.log import format_result
 from embedder.console.progress import Progress
 from embedder.errors import AccessDeniedError, ConfigurationError, CredentialsError, DeviceError
-from embedder.grid import COLUMN_COUNT, VERSIONS, format_columns
+from embedder.grid import VERSIONS, format_columns
 from embedder.output.manifest import Manifest
 from embedder.output.receipt import describe, money
 from embedder.output.run import FORCED, Run, RunPlace
@@ -46,6 +49,8 @@ from embedder.storage.download import without_secrets
 ELSEWHERE = {
     "search": "embedder.cli.search",
     "explore": "embedder.cli.explore",
+    "classify": "embedder.cli.maps",
+    "map": "embedder.cli.maps",
     "report": "embedder.cli.report",
     "publish": "embedder.cli.publish",
     "verify": "embedder.cli.publish",
@@ -94,6 +99,7 @@ def cli() -> None:
 @recipe_option
 @output_option
 @columns_option("all", "Columns to embed: all, or numbers and ranges such as 1155-1158,17.")
+@area_options
 @plan_options
 @option("--columns-per-pod", type=click.IntRange(1, MOST_TOGETHER), default=1, show_default=True, help="Adjacent columns in each shard.")
 @option("--missing-only", is_flag=True, help="Leave finished columns out of the shards.")
@@ -135,7 +141,7 @@ def embed_command(output: str, column: list[int], *, force: bool, device: str, *
         progress.say(f"NOTE: {run.warning}")
     result = embed(place, run, column, progress, force=force, device=device, columns_together=min(len(column), MOST_TOGETHER))
     click.echo(summary(result))
-    raise_failures(result)
+    result.raise_failures()
 
 
 @cli.command("finalize", epilog=example("embedder finalize --year 2020 --output build/steps"))
@@ -150,7 +156,7 @@ def finalize_command(output: str, columns: list[int] | None, **options: Any) -> 
     """Check every file, draw the coverage picture and publish the manifest; refuse where anything is missing or wrong."""
     progress = Progress()
     place, run = _load(output, options, progress)
-    manifest = finalize(place, run, columns or list(run.columns), progress)
+    manifest = finalize(place, run, within(run.area, columns) if columns else list(run.columns), progress)
     click.echo(published(place, manifest))
 
 
@@ -167,8 +173,10 @@ def status_command(output: str, columns: list[int] | None, form: str, price: flo
     """Say what is done, missing and invalid, and what it cost, from the stored files alone."""
     progress = Progress()
     place, run = _load(output, options, progress, to_write=False)
-    found = status(place, run, columns or list(run.columns), progress)
+    found = status(place, run, within(run.area, columns) if columns else list(run.columns), progress)
     facts = asdict(found) | {"receipt": [each.to_record() for each in found.receipt]}
+    if run.area:
+        facts["area"] = str(run.area)
     if price is not None:
         facts["money"] = money(found.receipt, price)
     if form == "json":
@@ -177,12 +185,13 @@ def status_command(output: str, columns: list[int] | None, form: str, price: flo
     cost = describe(found.receipt, columns=len(found.done), chips=found.chips["embedded"], price=price)
     lines = (
         f"{place.storage.where(place.prefix)} ({run.weights})",
+        *([f"area:       {run.area.describe()}"] if run.area else ()),
         f"done:       {len(found.done):5} columns: {', '.join(f'{count} {name}' for name, count in found.chips.items())} chips",
         f"missing:    {len(found.missing):5} columns  {format_columns(found.missing)}",
         f"invalid:    {len(found.invalid):5} columns",
         *(f"            column {number}: {reason}" for number, reason in found.invalid.items()),
         f"unexpected: {len(found.unexpected):5} files    {', '.join(found.unexpected)}",
-        f"published:  {len(found.published):5} of {COLUMN_COUNT} columns",
+        f"published:  {len(found.published):5} of {run.whole} columns",
         *([f"newer:      {len(found.newer):5} columns  {format_columns(found.newer)}: finalize publishes them"] if found.newer else ()),
         *(f"{f'{name}:':11} {text}" for name, text in cost.items()),
         *(
@@ -243,6 +252,8 @@ def plan_options_of(
     weights: str | None,
     weights_sha256: str | None,
     precision: Precision | None,
+    bbox: str | None,
+    area: str | None,
 ) -> PlanOptions:
     """What a person decided, with the defaults filled in."""
     return PlanOptions(
@@ -253,6 +264,7 @@ def plan_options_of(
         weights=RECIPES[recipe].weights if weights is None else weights,
         weights_sha256=weights_sha256,
         precision=precision or "auto",
+        area=area_of(bbox, area, RECIPES[recipe].chip_pixels),
     )
 
 
@@ -277,7 +289,7 @@ def published(place: RunPlace, manifest: Manifest) -> str:
         "picture": place.storage.where(place.coverage_key),
     }
     lines = [
-        f"published {len(manifest.columns)} of {COLUMN_COUNT} columns ({counts} chips)",
+        f"published {len(manifest.columns)} of {manifest.whole} columns ({counts} chips)",
         *(f"  {name:8}  {where}" for name, where in places.items()),
     ]
     notes = {"chips": manifest.chips, "complete": manifest.complete}
@@ -290,14 +302,6 @@ def published(place: RunPlace, manifest: Manifest) -> str:
     lines += [f"  {name:8}  {text}" for name, text in cost.items()]
     notes["receipt"] = [each.to_record() for each in manifest.receipt]
     return format_result("\n".join(lines), columns=len(manifest.columns), **notes, **places)
-
-
-def raise_failures(result: EmbedResult) -> None:
-    """Raise the first column's error where any failed."""
-    if result.failed:
-        column, error = next(iter(result.failed.items()))
-        others = f" ({len(result.failed) - 1} other columns failed too)" if len(result.failed) > 1 else ""
-        raise ConfigurationError(f"column {column}: {error}{others}") from error
 
 
 def _load(output: str, options: dict[str, Any], progress: Progress, *, to_write: bool = True) -> tuple[RunPlace, Run]:

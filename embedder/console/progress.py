@@ -19,10 +19,10 @@ ARGO_EVERY_SECONDS = 1
 
 
 class Progress:
-    """Counts columns and chips. Everything it says goes to standard error."""
+    """Counts columns and chips. Everything it says goes to standard error; a quiet one, for a notebook, says nothing."""
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
         self._tasks: list[_Task] = []
 
     def say(self, text: str, **fields: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
@@ -167,10 +167,12 @@ class _ArgoProgress:
 
 
 def _shows_bars(console: Console) -> bool:
-    return console.is_terminal and not is_json()
+    return console.is_terminal and not is_json() and not console.quiet
 
 
 def _print(console: Console, text: str, **fields: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    if console.quiet:
+        return
     if is_json():
         click.echo(json_line(text, **fields), err=True)
     else:

@@ -21,7 +21,7 @@ class Answer:
 
     database: Database
     positions: NDArray[np.int64]
-    """(n,): the chips' rows there, ascending."""
+    """(n,): the chips' rows there, from west to east, then from north to south."""
     measure: Literal["distance", "score", "change"]
     """Distances are 1 - cosine, to the question's direction; a score is the cosine; a change is the distance between two years."""
     values: Values

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from embedder.area import GRID, GRID_TEXT, parse_box
 from embedder.errors import NotFoundError, UsageError
 from embedder.explore.vectors.database import Database
-from embedder.grid import COLUMN_COUNT, COLUMN_PIXELS, HEIGHT_PIXELS, NORTH, TILE_PIXELS, WEST, Bounds, Chip, Window, bounds_of
+from embedder.grid import COLUMN_COUNT, COLUMN_PIXELS, HEIGHT_PIXELS, NORTH, TILE_PIXELS, WEST, Chip
 
-GRID = bounds_of(Window(x=0, y=0, width=COLUMN_COUNT * COLUMN_PIXELS, height=HEIGHT_PIXELS))
-"""What the columns cover, degrees."""
-_GRID_TEXT = f"the grid goes from {GRID.west:g} to {GRID.east:g} east and {GRID.south:g} to {GRID.north:g} north"
+__all__ = ["GRID", "GRID_TEXT", "chip_at", "nearest_to", "parse_box", "parse_chip", "parse_chips", "position_of", "why_not"]
 
 
 def parse_chip(text: str, pixels: int) -> Chip:
@@ -34,21 +33,8 @@ def parse_chips(names: Sequence[str], pixels: int) -> list[Chip]:
 def chip_at(lon: float, lat: float, pixels: int) -> Chip:
     """The chip that covers a place, degrees; UsageError off the grid."""
     if not (GRID.west <= lon < GRID.east and GRID.south < lat <= GRID.north):
-        raise UsageError(f"longitude {lon:g}, latitude {lat:g} is off the grid: {_GRID_TEXT}")
+        raise UsageError(f"longitude {lon:g}, latitude {lat:g} is off the grid: {GRID_TEXT}")
     return Chip(column=int((lon - WEST) * TILE_PIXELS // pixels), row=int((NORTH - lat) * TILE_PIXELS // pixels), pixels=pixels)
-
-
-def parse_box(text: str) -> Bounds:
-    """A box written west,south,east,north, degrees; UsageError where it is none, or off the grid."""
-    try:
-        west, south, east, north = (float(part) for part in text.split(","))
-    except ValueError:
-        raise UsageError(f"{text[:80]!r} is not a box: write west,south,east,north in degrees, such as -122,36.6,-121.7,36.8") from None
-    if not (np.isfinite([west, south, east, north]).all() and west < east and south < north):
-        raise UsageError(f"box {text[:80]!r} is empty: west must be less than east, and south less than north")
-    if east <= GRID.west or west >= GRID.east or north <= GRID.south or south >= GRID.north:
-        raise UsageError(f"box {text[:80]!r} is off the grid: {_GRID_TEXT}")
-    return Bounds(west=west, south=south, east=east, north=north)
 
 
 def why_not(database: Database, chip: Chip) -> str:
@@ -57,6 +43,7 @@ def why_not(database: Database, chip: Chip) -> str:
     column, index = chip.column // across, chip.row * across + chip.column % across
     reasons = {
         "n": "a pixel of it has no data",
+        "o": "it is outside the area that was embedded",
         "t": "the source has no tile there: most likely sea, or beyond the border",
     }
     if column not in database.record.columns:

@@ -62,7 +62,7 @@ class Searcher:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._index: Index | None = None
-        if database.count >= INDEX_FROM:
+        if database.count >= INDEX_FROM and Index.exists(database.folder):
             with cache_errors_at(database.folder):
                 index = Index(database.folder, database.recipe.width)
                 self._index = index if index.is_trained else None
@@ -101,8 +101,9 @@ class Searcher:
     def scores(self, question: Question) -> Answer:
         """What every chip of the year or the box answers, the question's own among them; its count is of no meaning here."""
         _, unlike, query = self._query(question)
-        positions = np.flatnonzero(self._mask(question))
-        scores = self._exactly(query, self._mask(question), [])[1]
+        mask, order = self._mask(question), self.database.sorted_keys()[1]
+        positions = order[mask[order]]
+        scores = self._exactly(query, mask, [])[1]
         if unlike:
             return Answer(database=self.database, positions=positions, measure="score", values=scores[positions])
         distances = _distances(scores[positions])
@@ -204,14 +205,7 @@ def change_scores(before: Database, after: Database, bounds: Bounds | None = Non
     if bounds is not None:
         inside = within(after, bounds)[new]
         new, values, percentiles = new[inside], values[inside], None if percentiles is None else percentiles[inside]
-    order = np.argsort(new)
-    return Answer(
-        database=after,
-        positions=new[order],
-        measure="change",
-        values=values[order],
-        percentiles=None if percentiles is None else percentiles[order],
-    )
+    return Answer(database=after, positions=new, measure="change", values=values, percentiles=percentiles)
 
 
 def changes(before: Database, after: Database, count: int, bounds: Bounds | None = None) -> list[Hit]:

@@ -3,6 +3,8 @@
 import hashlib
 import io
 import json
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -24,7 +26,6 @@ from embedder.output.run import Run
 from embedder.output.stac import column_item
 from embedder.output.times import first_second, is_rfc3339, last_second, middle, to_rfc3339
 from embedder.output.vectors import Fingerprints, Lengths, fingerprints, lengths
-from embedder.source.strip import chips_with_tiles
 
 FOOTER_KEY = b"worldcover_embeddings"
 EMB_KEY = b"emb"
@@ -32,8 +33,8 @@ EMB_KEY = b"emb"
 SEAL_KEY = b"worldcover_embeddings_sha256"
 """Footer key of the SHA-256 of the whole file, in which UNSEALED then stands in its place."""
 UNSEALED = b"-" * 64
-OUTCOMES = {"e": "embedded", "n": "nodata", "t": "no tile"}
-"""One letter for each chip, and what it says."""
+OUTCOMES = {"e": "embedded", "n": "nodata", "t": "no tile", "o": "outside"}
+"""One letter for each chip, and what it says; `o`, outside the area that the run was given, goes before the others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,12 @@ class CheckedColumn:
     def rows(self) -> int:
         """Chips with an embedding."""
         return self.outcomes.count("e")
+
+
+def count_outcomes(run: Run, columns: Iterable[CheckedColumn]) -> dict[str, int]:
+    """Chips of all columns, by what their outcomes say; those outside only where the run has an area."""
+    letters = Counter("".join(column.outcomes for column in columns))
+    return {name: letters[letter] for letter, name in OUTCOMES.items() if letter != "o" or run.area}
 
 
 def schema(
@@ -184,10 +191,11 @@ def check(data: bytes, run: Run, column: int) -> CheckedColumn:
             raise InvalidFileError(f"of another run: its {name} is {found!s:.100}, not {value}")
     outcomes = footer.get("outcomes")
     if not isinstance(outcomes, str) or len(outcomes) != len(chips) or set(outcomes) - set(OUTCOMES):
-        raise InvalidFileError(f"wrong count: its outcomes are not one of e, n, t for each of {len(chips)} chips")
-    for chip, outcome, exists in zip(chips, outcomes, chips_with_tiles(run.inventory, column, run.recipe.chip_pixels), strict=True):
-        if (outcome == "t") == exists:
-            raise InvalidFileError(f"its outcomes say {OUTCOMES[outcome]} of chip {chip.id}, the inventory says otherwise")
+        raise InvalidFileError(f"wrong count: its outcomes are not one of e, n, t, o for each of {len(chips)} chips")
+    for chip, outcome, letter in zip(chips, outcomes, run.foreseen(column), strict=True):
+        if outcome != letter and outcome + letter != "ne":
+            knows = "area" if "o" in outcome + letter else "inventory"
+            raise InvalidFileError(f"its outcomes say {OUTCOMES[outcome]} of chip {chip.id}, the {knows} says otherwise")
     receipt = _receipt_of(footer)
     _check_inferred_at(footer)
     try:

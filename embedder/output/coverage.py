@@ -10,9 +10,9 @@ from embedder.grid import COLUMN_COUNT, COLUMN_PIXELS, HEIGHT_PIXELS, NORTH, TIL
 from embedder.output.column_file import CheckedColumn
 from embedder.output.run import Run
 
-COLOURS = {"e": "#1a7f4b", "n": "#c9b458", "t": "#a9c6dd", " ": "#f4f4f2"}
-"""By outcome; the last for columns that are not there."""
-LABELS = {"e": "embedded", "n": "nodata", "t": "no tile", " ": "not in this run"}
+COLOURS = {"e": "#1a7f4b", "n": "#c9b458", "t": "#a9c6dd", " ": "#f4f4f2", "o": "#dcdcd8"}
+"""By outcome; the space for columns that are not there."""
+LABELS = {"e": "embedded", "n": "nodata", "t": "no tile", " ": "not in this run", "o": "outside the area"}
 MARGIN_CHIPS = 6
 """Around what is embedded, in the close-up."""
 
@@ -31,8 +31,9 @@ def draw_coverage(run: Run, columns: Sequence[CheckedColumn]) -> bytes:
     rows, across = cells.shape
     degrees = COLUMN_PIXELS / TILE_PIXELS
     extent = (WEST, WEST + across * degrees, NORTH - rows * degrees, NORTH)
+    colours = ListedColormap(list(COLOURS.values()))
     for axis in axes:
-        axis.imshow(cells, cmap=ListedColormap(list(COLOURS.values())), vmin=0, vmax=3, extent=extent, interpolation="nearest", aspect=1.25)
+        axis.imshow(cells, cmap=colours, vmin=0, vmax=len(COLOURS) - 1, extent=extent, interpolation="nearest", aspect=1.25)
         axis.set_xlabel("longitude")
         axis.tick_params(labelsize=9)
         axis.spines[:].set_visible(False)
@@ -48,7 +49,7 @@ def draw_coverage(run: Run, columns: Sequence[CheckedColumn]) -> bytes:
         framealpha=0.9,
     )
     chips = sum(column.rows for column in columns)
-    title = f"WorldCover {run.year}, {run.recipe.name}: {chips:,} embeddings in {len(columns):,} of {COLUMN_COUNT:,} columns"
+    title = f"WorldCover {run.year}, {run.recipe.name}: {chips:,} embeddings in {len(columns):,} of {run.whole:,} columns"
     if run.warning:
         title += f"\n{run.warning}"
     figure.suptitle(title, fontsize=14, fontweight="bold")

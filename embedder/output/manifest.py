@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from embedder import __version__
+from embedder.area import Area
 from embedder.errors import ConfigurationError, NotFoundError
 from embedder.grid import COLUMN_COUNT, column_window
-from embedder.output.column_file import OUTCOMES, CheckedColumn
+from embedder.output.column_file import CheckedColumn, count_outcomes
 from embedder.output.credits import attribution_of, license_of
 from embedder.output.fields import Kind, check_fields, is_count, is_file, is_flag, is_sha256, is_text, optional, parse_json
 from embedder.output.formats import MANIFEST
@@ -24,6 +25,7 @@ FIELDS: dict[str, Kind] = {
     "chips": lambda value: isinstance(value, dict) and all(map(is_count, value.values())),
     **dict.fromkeys(("license", "attribution"), lambda value: isinstance(value, dict) and all(map(is_text, (*value, *value.values())))),
     "warning": optional(is_text),
+    "area": optional(lambda value: bool(Area.parse(value))),
 }
 """What it says of the whole."""
 
@@ -53,7 +55,7 @@ class Manifest:
     weights_sha256: str
     package_version: str = __version__
     complete: bool
-    """Whether every column of the grid is published."""
+    """Whether every column of the grid, or of the area, is published."""
     chips: dict[str, int]
     """Of all columns, by outcome."""
     columns: dict[int, PublishedColumn] = field(repr=False)
@@ -63,6 +65,8 @@ class Manifest:
     """What to name each by."""
     warning: str | None = None
     """What everyone who sees the embeddings must know."""
+    area: str | None = None
+    """Of the run, packed, where it has one."""
     receipt: tuple[Receipt, ...] = ()
     """What the columns cost, summed up for each kind of machine; of those whose files say it."""
 
@@ -75,8 +79,8 @@ class Manifest:
             config_digest=run.config_digest,
             weights=run.weights,
             weights_sha256=run.weights_sha256,
-            complete=len(checked) == COLUMN_COUNT,
-            chips={name: sum(column.outcomes.count(letter) for column in checked.values()) for letter, name in OUTCOMES.items()},
+            complete=len(checked) == run.whole,
+            chips=count_outcomes(run, checked.values()),
             columns={
                 column.column: PublishedColumn(
                     file=key.removeprefix(place.prefix),
@@ -89,8 +93,14 @@ class Manifest:
             license=license_of(run),
             attribution=attribution_of(run),
             warning=run.warning,
+            area=str(run.area) if run.area else None,
             receipt=total(column.receipt for column in checked.values() if column.receipt),
         )
+
+    @property
+    def whole(self) -> int:
+        """How many columns there are to publish."""
+        return len(Area.parse(self.area).columns) if self.area else COLUMN_COUNT
 
     def to_json(self) -> bytes:
         """The file."""

@@ -9,11 +9,13 @@ from typing import Any, get_args
 from uuid import uuid4
 
 from embedder import __version__
+from embedder.area import Area
 from embedder.errors import ConfigurationError, ConflictError, NotFoundError
-from embedder.grid import VERSIONS, Tile, format_columns, parse_columns
+from embedder.grid import COLUMN_COUNT, VERSIONS, Tile, format_columns, parse_columns
 from embedder.output.fields import Kind, check_fields, is_count, is_line, is_sha256, is_text, optional, parse_json
 from embedder.output.formats import COLUMN_FILE, RUN_RECORD
 from embedder.recipes import RECIPES, Precision, Recipe
+from embedder.source.footprint import foreseen
 from embedder.source.inventory import Inventory, TileFile
 from embedder.storage import Storage
 
@@ -59,6 +61,8 @@ class Run:
     """As asked for: auto, fp32, bf16 or fp16."""
     columns: tuple[int, ...]
     """Every column that was ever planned under this output."""
+    area: Area | None = None
+    """What alone is read and embedded; None for the whole grid. The columns are among its own."""
 
     @property
     def config(self) -> dict[str, Any]:
@@ -71,6 +75,7 @@ class Run:
             "source": self.source,
             "weights_sha256": self.weights_sha256,
             "precision": self.precision,
+            "area": str(self.area) if self.area else None,
             "inventory": {tile.name: file.etag for tile, file in sorted(self.inventory.items())},
         }
         return {name: value for name, value in config.items() if value is not None}
@@ -85,11 +90,23 @@ class Run:
         """What everyone who sees the embeddings must know."""
         return None if self.seed is None else f"the weights are random:{self.seed}: these embeddings mean nothing"
 
+    @property
+    def whole(self) -> int:
+        """How many columns there are to embed: of the grid, or of the area."""
+        return len(self.area.columns) if self.area else COLUMN_COUNT
+
+    def foreseen(self, column: int) -> str:
+        """A letter for each chip of a column, as `footprint.foreseen` has it."""
+        return foreseen(self.inventory, column, self.recipe.chip_pixels, self.area)
+
     def differences(self, other: "Run") -> list[str]:
         """The fields in which the two configurations differ, each with both values."""
         mine, others = self.config, other.config
         names = [name for name in mine | others if name != "inventory" and mine.get(name) != others.get(name)]
-        lines = [f"{name} {others.get(name)} (now {mine.get(name)})" for name in names]
+        lines = [f"{name} {others.get(name)} (now {mine.get(name)})" for name in names if name != "area"]
+        if "area" in names:
+            recorded, now = (run.area.describe() if run.area else "the whole grid" for run in (other, self))
+            lines.append(f"area: {recorded} (now {now})")
         tiles = sorted(
             name for name in mine["inventory"] | others["inventory"] if mine["inventory"].get(name) != others["inventory"].get(name)
         )
@@ -131,6 +148,7 @@ class Run:
                 weights_sha256=record["weights_sha256"],
                 precision=record["precision"],
                 columns=tuple(parse_columns(record["columns"])),
+                area=Area.parse(record["area"]) if "area" in record else None,
             )
             check_fields(vars(run), FIELDS)
             COLUMN_FILE.check(run.column_format, where)

@@ -169,7 +169,7 @@ def _begin(year: FinishedYear, form: str) -> Record:
         weights_sha256=manifest.weights_sha256,
         package_version=manifest.package_version,
         warning=manifest.warning,
-        complete=len(manifest.columns) == COLUMN_COUNT,
+        complete=len(manifest.columns) == COLUMN_COUNT and not manifest.area,
         chips=manifest.chips,
     )
 

@@ -24,9 +24,9 @@ from embedder.publish.source import Column
 from embedder.recipes import Recipe
 
 EMBEDDINGS, OUTCOME = "embeddings", "outcome"
-LETTERS = "".join(OUTCOMES) + "o"
+LETTERS = "".join(OUTCOMES)
 """The outcome of a letter is its place here, from 1: 0 is of what no run has looked at."""
-MEANINGS = ["not_looked_at", *(name.replace(" ", "_") for name in OUTCOMES.values()), "outside_the_area"]
+MEANINGS = ["not_looked_at", *(name.replace(" ", "_") for name in (OUTCOMES | {"o": "outside the area"}).values())]
 Objects = dict[str, bytes]
 """By key, below the store."""
 

@@ -1,17 +1,20 @@
-"""Rows of blocks of a strip: read ahead in threads, each block fetched and decoded once, and kept as long as chips need it."""
+"""Rows of the blocks that chips touch: read ahead in threads, each block fetched and decoded once, and kept as long as chips need it."""
 
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Self
 
 import numpy as np
 
-from embedder.grid import BLOCK_PIXELS, TILE_PIXELS, Tile, Window, tile_windows
+from embedder.grid import BLOCK_PIXELS, BLOCKS_ACROSS, TILE_PIXELS, Tile, Window
 from embedder.machine import cpu_count
 from embedder.source.blocks import BLOCK_BYTES, BLOCK_SHAPE, Pixels, blocks_of
+from embedder.source.footprint import Corners, blocks_touched
 from embedder.source.inventory import Inventory, Source
 from embedder.source.tiles import Piece, TileReader, enter_gdal_env
 
@@ -25,30 +28,29 @@ MOST_THREADS = 32
 
 @dataclass(frozen=True, kw_only=True)
 class _Band:
-    """The part of the strip that lies in one row of blocks."""
+    """What is read of one row of blocks."""
 
     y: int
     height: int
-    parts: dict[Tile, Window]
-    """The tiles that exist, each with its window in the tile's own pixels."""
+    parts: list[tuple[Tile, Window]]
+    """Whole blocks that lie together, as windows in their tile's own pixels."""
 
 
 class BandReader:
-    """Reads the bands that some rows of chips need, and keeps those that the next row needs."""
+    """Reads the bands that chips need, and keeps those that the next row needs."""
 
-    def __init__(self, source: Source, inventory: Inventory, year: int, strip: Window, *, rows: Sequence[range]) -> None:
-        """`rows` are those of the chips, in pixels of the grid, from north to south."""
-        bands = _bands(strip, inventory)
-        self._waiting = deque(band for band in bands if any(y.start < band.y + band.height and band.y < y.stop for y in rows))
+    def __init__(self, source: Source, inventory: Inventory, year: int, corners: Corners, chip_pixels: int) -> None:
+        """`corners` are those of the chips to be read, at least one, whose tiles all exist."""
+        self._waiting = deque(_bands(corners, chip_pixels))
         self._reading: deque[tuple[_Band, list[Future[list[Piece]]]]] = deque()
         self._kept: deque[tuple[_Band, list[Piece]]] = deque()
         self._free: deque[Pixels] = deque()
         """Blocks whose memory is used again: fresh pages cost as much CPU time as decoding does."""
         self._stop = threading.Event()
-        touched = {tile for band in self._waiting for tile in band.parts}
+        touched = {tile for band in self._waiting for tile, _ in band.parts}
         self._readers = {tile: TileReader(source, tile.key(year), tile, inventory[tile], self._stop) for tile in touched}
         threads = min(THREADS_PER_CPU * cpu_count(), MOST_THREADS)
-        largest = max(sum(len(blocks_of(part)) for part in band.parts.values()) for band in self._waiting) * BLOCK_BYTES
+        largest = max(sum(len(blocks_of(part)) for _, part in band.parts) for band in self._waiting) * BLOCK_BYTES
         self._ahead = max(1, min(threads, READ_AHEAD_BYTES // largest))
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="read", initializer=enter_gdal_env)
 
@@ -73,7 +75,7 @@ class BandReader:
     def _read_ahead(self) -> None:
         while self._waiting and len(self._reading) < self._ahead:
             band, submit = self._waiting.popleft(), self._pool.submit
-            self._reading.append((band, [submit(self._readers[tile].read, part, self._new_block) for tile, part in band.parts.items()]))
+            self._reading.append((band, [submit(self._readers[tile].read, part, self._new_block) for tile, part in band.parts]))
 
     def _new_block(self) -> Pixels:
         try:
@@ -82,15 +84,26 @@ class BandReader:
             return np.empty(BLOCK_SHAPE, np.uint16)
 
 
-def _bands(strip: Window, inventory: Inventory) -> Iterator[_Band]:
-    """The strip cut at each tile's rows of blocks, north to south; those without any tile left out."""
-    for tile_y in range(0, strip.height, TILE_PIXELS):
-        for block_y in range(0, TILE_PIXELS, BLOCK_PIXELS):
-            y = tile_y + block_y
-            height = min(BLOCK_PIXELS, TILE_PIXELS - block_y, strip.height - y)
-            if height <= 0:
-                return
-            window = Window(x=strip.x, y=y, width=strip.width, height=height)
-            parts = {tile: part for tile, part in tile_windows(window).items() if tile in inventory}
-            if parts:
-                yield _Band(y=y, height=height, parts=parts)
+def _bands(corners: Corners, chip_pixels: int) -> Iterator[_Band]:
+    """The blocks that the chips touch, by rows of blocks, from the north."""
+    for y, group in groupby(zip(*(axis.tolist() for axis in blocks_touched(corners, chip_pixels)), strict=True), key=itemgetter(0)):
+        row, down = divmod(y, BLOCKS_ACROSS)
+        height = min(BLOCK_PIXELS, TILE_PIXELS - down * BLOCK_PIXELS)
+        parts: list[tuple[Tile, Window]] = []
+        for run in _runs([x for _, x in group]):
+            column, across = divmod(run[0], BLOCKS_ACROSS)
+            x = across * BLOCK_PIXELS
+            width = min(len(run) * BLOCK_PIXELS, TILE_PIXELS - x)
+            parts.append((Tile(row=row, column=column), Window(x=x, y=down * BLOCK_PIXELS, width=width, height=height)))
+        yield _Band(y=row * TILE_PIXELS + down * BLOCK_PIXELS, height=height, parts=parts)
+
+
+def _runs(blocks: Sequence[int]) -> list[list[int]]:
+    """Blocks of one row that lie beside each other in the same tile."""
+    runs: list[list[int]] = []
+    for x in blocks:
+        if runs and x == runs[-1][-1] + 1 and x % BLOCKS_ACROSS:
+            runs[-1].append(x)
+        else:
+            runs.append([x])
+    return runs

@@ -15,7 +15,7 @@ from imagecodecs import DeflateError, deflate_decode, delta_decode
 from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
-from embedder.grid import BLOCK_PIXELS, TILE_PIXELS, Window
+from embedder.grid import BLOCK_PIXELS, BLOCKS_ACROSS, Window
 from embedder.recipes import BANDS
 
 Pixels = NDArray[np.uint16]
@@ -25,8 +25,6 @@ BLOCK_SHAPE = (BLOCK_PIXELS, BLOCK_PIXELS, len(BANDS))
 LAYOUT = f"DEFLATE with predictor 2, PIXEL, blocks of {BLOCK_PIXELS} x {BLOCK_PIXELS}"
 """Of the source's tiles, as `layout_of` says it."""
 BLOCK_BYTES = BLOCK_PIXELS * BLOCK_PIXELS * len(BANDS) * 2
-BLOCKS_ACROSS = -(-TILE_PIXELS // BLOCK_PIXELS)
-"""Of a tile, and as many down."""
 OFFSETS_TAG, SIZES_TAG = 324, 325
 """TIFF's names of the two halves of the table of blocks."""
 NUMBERS = {3: "H", 4: "L", 16: "Q"}

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder.grid import COLUMN_PIXELS, HEIGHT_PIXELS, TILE_PIXELS, Chip, Window, column_chips, column_window, tile_windows
+from embedder.area import Area
+from embedder.grid import COLUMN_PIXELS, Chip, Window, column_chips
 from embedder.recipes import BANDS
+from embedder.source.footprint import corners_to_read, foreseen
 from embedder.source.inventory import Inventory, Source
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class ChipRead:
     column: int
     """The column that the chip belongs to."""
     outcome: str
-    """`e` to be embedded, `n` it has a nodata pixel, `t` a tile that it touches does not exist."""
+    """`e` to be embedded, `n` it has a nodata pixel, `t` a tile that it touches does not exist, `o` it is outside the area."""
     pixels: Pixels | None
     """(band, y, x), reflectance x 10000; only where the outcome is `e`."""
 
@@ -39,9 +40,10 @@ def read_strip(
     columns: Sequence[int],
     chip_pixels: int,
     *,
+    area: Area | None = None,
     room: Callable[[], Pixels] | None = None,
 ) -> Iterator[ChipRead]:
-    """Every chip of adjacent columns, row by row from the north, each row from west to east.
+    """Every chip of adjacent columns, row by row from the north, each row from west to east. Of an area only its own chips are read.
 
     `room` gives where the next chip's pixels go, (band, y, x), quickest as `new_pixels` has it; what a chip leaves there that is not to be
     embedded, the next may overwrite. Raises SourceError or TemporaryError as `TileReader.read` does. Memory does not depend on the columns'
@@ -49,41 +51,31 @@ def read_strip(
     """
     if list(columns) != list(range(columns[0], columns[-1] + 1)):
         raise ValueError(f"columns {columns} are not adjacent")
-    first, last = column_window(columns[0]), column_window(columns[-1])
-    strip = Window(x=first.x, y=0, width=last.x + last.width - first.x, height=HEIGHT_PIXELS)
     across = COLUMN_PIXELS // chip_pixels
+    letters = {column: foreseen(inventory, column, chip_pixels, area) for column in columns}
     parts = [
-        [(column, chip, exists) for chip, exists in zip(column_chips(column, chip_pixels), found, strict=True)]
-        for column, found in ((column, chips_with_tiles(inventory, column, chip_pixels)) for column in columns)
+        [(column, chip, letter) for chip, letter in zip(column_chips(column, chip_pixels), found, strict=True)]
+        for column, found in letters.items()
     ]
     rows = [[place for part in parts for place in part[first : first + across]] for first in range(0, len(parts[0]), across)]
-    needed = [row[0][1].window.y for row in rows if any(exists for *_, exists in row)]
+    corners = np.concatenate([corners_to_read(found, column, chip_pixels) for column, found in letters.items()])
     room = room or (lambda: new_pixels((), chip_pixels))
     with ExitStack() as stack:
-        if needed:
+        if len(corners):
             from embedder.source.bands import BandReader  # noqa: PLC0415 - imports rasterio, which a column at sea does not need
 
-            reader = stack.enter_context(BandReader(source, inventory, year, strip, rows=[range(y, y + chip_pixels) for y in needed]))
+            reader = stack.enter_context(BandReader(source, inventory, year, corners, chip_pixels))
         for row in rows:
-            pieces = reader.rows(row[0][1].window.y, chip_pixels) if any(exists for *_, exists in row) else []
-            for column, chip, exists in row:
-                pixels = _cut(chip.window, pieces, room) if exists else None
-                outcome = "e" if pixels is not None else "n" if exists else "t"
+            pieces = reader.rows(row[0][1].window.y, chip_pixels) if any(letter == "e" for *_, letter in row) else []
+            for column, chip, letter in row:
+                pixels = _cut(chip.window, pieces, room) if letter == "e" else None
+                outcome = "n" if letter == "e" and pixels is None else letter
                 yield ChipRead(chip=chip, column=column, outcome=outcome, pixels=pixels)
 
 
 def new_pixels(shape: tuple[int, ...], chip_pixels: int) -> Pixels:
     """Room for chips, (*shape, band, y, x), whose bands lie next to each other in memory."""
     return np.moveaxis(np.empty((*shape, chip_pixels, chip_pixels, len(BANDS)), np.uint16), -1, -3)
-
-
-def chips_with_tiles(inventory: Inventory, column: int, chip_pixels: int) -> list[bool]:
-    """For each chip of a column, in the order of `column_chips`, whether every tile that it touches exists."""
-    window = column_window(column)
-    present = {(tile.row, tile.column) for tile in tile_windows(window) if tile in inventory}
-    steps = [range(start, start + length, chip_pixels) for start, length in ((window.y, window.height), (window.x, window.width))]
-    touched = [[{first // TILE_PIXELS, (first + chip_pixels - 1) // TILE_PIXELS} for first in firsts] for firsts in steps]
-    return [present.issuperset(product(rows, columns)) for rows in touched[0] for columns in touched[1]]
 
 
 def _cut(window: Window, pieces: Sequence["Piece"], room: Callable[[], Pixels]) -> Pixels | None:

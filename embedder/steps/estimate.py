@@ -1,13 +1,16 @@
 """What a run will read, compute and take, from the listing of the source alone."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 
-from embedder.grid import BLOCK_PIXELS, HEIGHT_PIXELS, TILE_PIXELS, TILES_HIGH, column_window
+import numpy as np
+from numpy.typing import NDArray
+
+from embedder.area import Area
+from embedder.grid import BLOCK_PIXELS, BLOCKS_ACROSS, TILE_PIXELS, TILES_HIGH, TILES_WIDE
 from embedder.recipes import BANDS, Recipe
+from embedder.source.footprint import Corners, blocks_touched, corners_to_read, foreseen
 from embedder.source.inventory import Inventory
-from embedder.source.strip import chips_with_tiles
 from embedder.steps.embed import adjacent
 
 POD_START_SECONDS = 40
@@ -52,6 +55,7 @@ class Estimate:
     columns_with_tiles: int
     pods: tuple[Pod, ...]
     """Of the fan-out."""
+    area: Area | None = None
 
     @property
     def chips(self) -> int:
@@ -67,6 +71,7 @@ class Estimate:
         """Aligned lines for a person."""
         return "\n".join(
             (
+                *([f"  area     {self.area.describe()}"] if self.area else ()),
                 f"  columns  {self.columns}, {self.columns_with_tiles} of them with tiles",
                 f"  chips    {self.chips} at most",
                 f"  to read  about {_size(self.source_bytes)} of the source: {GUESS}",
@@ -89,15 +94,21 @@ class Estimate:
         )
 
 
-def estimate(recipe: Recipe, inventory: Inventory, columns: Sequence[int], together: Iterable[int]) -> dict[int, Estimate]:
-    """By how many adjacent columns each pod reads."""
-    chips = {column: sum(chips_with_tiles(inventory, column, recipe.chip_pixels)) for column in columns}
-    sizes = {(tile.row, tile.column): file.size for tile, file in inventory.items()}
+def estimate(
+    recipe: Recipe, inventory: Inventory, columns: Sequence[int], together: Iterable[int], area: Area | None = None
+) -> dict[int, Estimate]:
+    """By how many adjacent columns each pod reads. Of an area, the columns are among its own."""
+    pixels = recipe.chip_pixels
+    corners = {column: corners_to_read(foreseen(inventory, column, pixels, area), column, pixels) for column in columns}
+    sizes = np.zeros((TILES_HIGH, TILES_WIDE))
+    for tile, file in inventory.items():
+        sizes[tile.row, tile.column] = file.size
     return {
         most: Estimate(
-            columns=len(chips),
-            columns_with_tiles=sum(map(bool, chips.values())),
-            pods=tuple(_pod(shard, sum(chips[column] for column in shard), sizes) for shard in adjacent(columns, most)),
+            columns=len(corners),
+            columns_with_tiles=sum(map(bool, map(len, corners.values()))),
+            pods=tuple(_pod(np.concatenate([corners[column] for column in shard]), pixels, sizes) for shard in adjacent(columns, most)),
+            area=area,
         )
         for most in together
     }
@@ -124,41 +135,17 @@ def comparison(estimates: Mapping[int, Estimate], chosen: int, *, cpus: float, c
     return "\n".join((head, *lines, f"  cheapest: {cheapest} columns a pod, {advice}"))
 
 
-def _pod(shard: Sequence[int], chips: int, sizes: Mapping[tuple[int, int], int]) -> Pod:
-    """Of adjacent columns; `sizes` is of the tiles that exist, bytes, by row and column."""
+def _pod(corners: Corners, chip_pixels: int, sizes: NDArray[np.float64]) -> Pod:
+    """Of the chips that it reads; `sizes` is of the tiles, (row, column), bytes."""
     from embedder.source.tiles import HEADER_BYTES  # noqa: PLC0415 - imports rasterio
 
-    needed: set[int] = set()  # rows of tiles in which some column lacks none: others hold no chip of the strip
-    for column in shard:
-        across = [tile for tile, _ in _touched([column])]
-        needed.update(row for row in range(TILES_HIGH) if all((row, tile) in sizes for tile in across))
-    fetched, blocks = 0.0, 0
-    for (row, high), (tile, wide) in product(_along(0, HEIGHT_PIXELS), _touched(shard)):
-        size = sizes.get((row, tile))
-        if size and row in needed:
-            blocks += len(wide) * len(high)
-            fetched += size * _pixels(wide) * _pixels(high) / TILE_PIXELS**2
-            fetched += 2 * min(HEADER_BYTES, size)  # GDAL looks at it too
-    return Pod(chips=chips, source_bytes=fetched, pixel_bytes=blocks * BLOCK_PIXELS**2 * len(BANDS) * 2)
-
-
-def _touched(shard: Sequence[int]) -> list[tuple[int, range]]:
-    """The columns of tiles that adjacent columns touch, each with its columns of blocks that they touch."""
-    first, last = column_window(shard[0]), column_window(shard[-1])
-    return list(_along(first.x, last.x + last.width))
-
-
-def _along(start: int, stop: int) -> Iterator[tuple[int, range]]:
-    """The tiles along one axis that pixels [start, stop) of the grid touch, each with its blocks that they touch."""
-    for tile in range(start // TILE_PIXELS, -(-stop // TILE_PIXELS)):
-        origin = tile * TILE_PIXELS
-        first, last = max(start - origin, 0), min(stop - origin, TILE_PIXELS) - 1
-        yield tile, range(first // BLOCK_PIXELS, last // BLOCK_PIXELS + 1)
-
-
-def _pixels(blocks: range) -> int:
-    """Of whole blocks along one axis; a tile's last is cut short."""
-    return min(blocks.stop * BLOCK_PIXELS, TILE_PIXELS) - blocks.start * BLOCK_PIXELS
+    ys, xs = blocks_touched(corners, chip_pixels)
+    of_tile = sizes[ys // BLOCKS_ACROSS, xs // BLOCKS_ACROSS]
+    edges = np.minimum((np.arange(BLOCKS_ACROSS) + 1) * BLOCK_PIXELS, TILE_PIXELS) - np.arange(BLOCKS_ACROSS) * BLOCK_PIXELS
+    blocks = of_tile * edges[ys % BLOCKS_ACROSS] * edges[xs % BLOCKS_ACROSS] / TILE_PIXELS**2
+    tiles = {(y, x): size for y, x, size in zip(ys // BLOCKS_ACROSS, xs // BLOCKS_ACROSS, of_tile, strict=True)}
+    headers = sum(2 * min(HEADER_BYTES, size) for size in tiles.values())  # GDAL looks at it too
+    return Pod(chips=len(corners), source_bytes=float(blocks.sum() + headers), pixel_bytes=len(blocks) * BLOCK_PIXELS**2 * len(BANDS) * 2)
 
 
 def _size(size: float) -> str:

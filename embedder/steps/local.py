@@ -27,6 +27,12 @@ class LocalRun:
     refusal: EmbedderError | None
     """Why nothing was published."""
 
+    def raise_failures(self) -> None:
+        """The first column's error, or why nothing was published, where either is."""
+        self.embedded.raise_failures()
+        if self.refusal:
+            raise self.refusal
+
 
 def run_local(
     output: str, options: PlanOptions, progress: Progress, *, force: bool = False, device: str = "auto", columns_together: int | None = None
@@ -58,6 +64,6 @@ def describe(options: PlanOptions, columns_together: int | None = None) -> str:
             f"{options.recipe.name} {options.year}",
             f"  source   {source.location}: {len(inventory)} tiles in the grid",
             f"  weights  {without_secrets(options.weights)}",
-            str(estimate(options.recipe, inventory, options.columns, (together,))[together]),
+            str(estimate(options.recipe, inventory, options.columns, (together,), options.area)[together]),
         )
     )

@@ -24,7 +24,7 @@ from embedder.output.column_file import CheckedColumn
 from embedder.output.receipt import Receipt
 from embedder.output.run import Run, RunPlace
 from embedder.source.inventory import metered, open_source
-from embedder.source.strip import ChipRead, Pixels, chips_with_tiles, new_pixels, read_strip
+from embedder.source.strip import ChipRead, Pixels, new_pixels, read_strip
 from embedder.steps.costs import Costs
 from embedder.steps.inspect import Inspected, inspect_column
 from embedder.steps.prefetch import prefetch
@@ -38,6 +38,8 @@ Batch = tuple[NDArray[np.uint16], NDArray[np.float64]]
 
 GROUPS_AHEAD = 2
 """Batches that wait for the encoder, while one is being filled: at most 64 MB each."""
+READ = "en"
+"""Outcomes of chips whose pixels were read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +118,7 @@ class Pipeline:
                         writing.append(writer.submit(self._write, chip.column, unfinished.pop(chip.column), receipt))
                 if group.room is not None:
                     self._rooms.append(group.room)
-                self.progress.chips_done(sum(chip.outcome != "t" for chip in group.chips), embedded=len(embeddings))
+                self.progress.chips_done(sum(chip.outcome in READ for chip in group.chips), embedded=len(embeddings))
                 if group.end and group.end.error:
                     yield from self._give_up(group.end.columns, group.end.error, unfinished)
                 while writing and writing[0].done():
@@ -150,9 +152,9 @@ class Pipeline:
         pixels = self.run.recipe.chip_pixels
         for columns in strips:
             source = metered(opened)
-            self.costs.strip({column: sum(chips_with_tiles(self.run.inventory, column, pixels)) for column in columns}, source.meter)
+            self.costs.strip({column: self.run.foreseen(column).count("e") for column in columns}, source.meter)
             try:
-                yield from read_strip(source, self.run.inventory, self.run.year, columns, pixels, room=room)
+                yield from read_strip(source, self.run.inventory, self.run.year, columns, pixels, area=self.run.area, room=room)
             except SourceError as error:
                 yield _StripEnd(columns=columns, error=error)
                 if len(columns) > 1:  # one bad block must not cost the neighbours
@@ -260,4 +262,4 @@ class Pipeline:
             if len(columns) == 1:
                 yield FailedColumn(column=column, error=error)
             else:
-                self.progress.chips_done(-sum(outcome != "t" for outcome in dropped.outcomes), embedded=-len(dropped.embeddings))
+                self.progress.chips_done(-sum(outcome in READ for outcome in dropped.outcomes), embedded=-len(dropped.embeddings))

@@ -5,8 +5,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from embedder.area import Area, within
 from embedder.console.progress import Progress
-from embedder.errors import ConflictError
+from embedder.errors import ConflictError, UsageError
 from embedder.models.weights import SlimWeights, random_seed, sha256_of, slim
 from embedder.output.run import Run, RunPlace
 from embedder.recipes import Precision, Recipe
@@ -24,17 +25,25 @@ class PlanOptions:
     recipe: Recipe
     year: int
     columns: Sequence[int]
+    """Of an area, those that have a chip in it are kept."""
     source: str
     weights: str
     weights_sha256: str | None = None
     """Of the checkpoint, where it is to be verified."""
     precision: Precision = "auto"
+    area: Area | None = None
+    """What alone is read and embedded, in chips of the recipe's size; None for the whole grid."""
+
+    def __post_init__(self) -> None:
+        if self.area and self.area.chip_pixels != self.recipe.chip_pixels:
+            raise UsageError(f"the area has chips of {self.area.chip_pixels} pixels, {self.recipe.name} has {self.recipe.chip_pixels}")
+        object.__setattr__(self, "columns", within(self.area, self.columns))
 
 
 def plan(storage: Storage, options: PlanOptions, progress: Progress) -> Run:
     """List the source, check the weights and put them where the embed steps read them, and record the run.
 
-    Raises ConfigurationError where one of them cannot be used, or where the output holds a run of another configuration.
+    Raises ConfigurationError where one of them cannot be used, or where the output holds a run of another configuration or area.
     """
     place = RunPlace(storage=storage, recipe=options.recipe, year=options.year)
     storage.check_writable()
@@ -56,6 +65,7 @@ def plan(storage: Storage, options: PlanOptions, progress: Progress) -> Run:
         weights_sha256=recorded.weights_sha256 if recorded else "",
         precision=options.precision,
         columns=tuple(options.columns),
+        area=options.area,
     )
     if recorded:
         place.merge(run, recorded)  # before a checkpoint of gigabytes is fetched

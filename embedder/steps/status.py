@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from embedder.console.progress import Progress
 from embedder.errors import AccessDeniedError, ConfigurationError, CredentialsError, NoListingError, NotFoundError
-from embedder.output.column_file import OUTCOMES, CheckedColumn
+from embedder.output.column_file import CheckedColumn, count_outcomes
 from embedder.output.manifest import PublishedColumn, find_manifest_of
 from embedder.output.receipt import Receipt, total
 from embedder.output.run import Run, RunPlace
@@ -77,7 +77,7 @@ def status(place: RunPlace, run: Run, columns: Sequence[int], progress: Progress
         newer=[column for column in other if is_listed and column in valid and found[column].key != place.prefix + published[column].file],
         altered={column: what for column, what in altered.items() if what},
         unreadable_manifest=unreadable,
-        chips={name: sum(file.outcomes.count(letter) for file in valid.values()) for letter, name in OUTCOMES.items()},
+        chips=count_outcomes(run, valid.values()),
         receipt=total(file.receipt for file in valid.values() if file.receipt),
     )
 

@@ -11,7 +11,7 @@ import pytest
 
 from embedder.grid import COLUMN_COUNT, format_columns
 from embedder.output.column_file import FOOTER_KEY
-from tests.e2e.bucket import RECIPE, YEAR, Output
+from tests.e2e.bucket import RECIPE, YEAR, Bucket, Output
 from tests.e2e.cluster import NAME, OPERATOR, SUBMITTER, Cluster
 from tests.e2e.conftest import WITHOUT_TILES, Published
 
@@ -127,3 +127,22 @@ def test_each_file_is_written_once_when_a_year_is_submitted_twice(cluster: Clust
     assert_whole(output, columns)
     assert output.writes() == writes
     assert second.attempts("plan")[0]["startedAt"] >= first.object["status"]["finishedAt"]
+
+
+def test_a_box_is_embedded_alone_and_is_the_same_as_in_the_whole_columns(cluster: Cluster, published: Published, bucket: Bucket) -> None:
+    column = published.with_chips[0]
+    whole = pq.read_table(io.BytesIO(published.output.read(column)))
+    box = whole["bbox"][0].as_py()
+    chosen = ",".join(repr(box[side]) for side in ("xmin", "ymin", "xmax", "ymax"))
+    output = bucket.new_output()
+    done = cluster.submit(output, *published.options, "--bbox", chosen, "--wait")
+    assert done.returncode == 0, done.stderr
+    assert_whole(output, [column])
+    manifest = output.manifest()
+    assert manifest["complete"] is True
+    assert (manifest["chips"]["embedded"], manifest["chips"]["outside"]) == (1, 585)
+    table = pq.read_table(io.BytesIO(output.read(column)))
+    assert table["chip_id"].to_pylist() == whole["chip_id"].to_pylist()[:1]
+    one, other = (each["embeddings"][0].as_py() for each in (table, whole))
+    assert np.dot(one, other) / np.linalg.norm(one) / np.linalg.norm(other) >= 0.9999
+    assert cluster.workflow(cluster.submitted[-1]).shards() == {str(column)}

@@ -9,6 +9,7 @@ from rasterio.windows import Window
 
 from embedder import sample
 from embedder.errors import UsageError
+from embedder.explore.labels import read_labels
 from embedder.grid import Chip
 from embedder.source.land_cover import CLASSES, LandCoverMap
 
@@ -118,6 +119,14 @@ def test_one_line_and_exit_code_78_when_the_folder_cannot_be_written(tmp_path: P
     assert result.exit_code == 78
     assert result.stderr.startswith("error: the sample cannot be written to ")
     assert result.stderr.count("\n") == 1
+
+
+def test_the_labels_name_chips_of_the_sample(tmp_path: Path) -> None:
+    pytest.importorskip("geopandas")
+    labels = read_labels(sample.write_sample_labels(tmp_path), 512)
+    found = {name: labels.chips[labels.codes == code].tolist() for code, name in enumerate(labels.classes)}
+    assert found == {name: [list(place) for place in places] for name, places in sample.LABELLED.items()}
+    assert all(column in sample.COLUMNS and row in sample.ROWS for column, row in labels.chips.tolist())
 
 
 def test_the_map_has_the_layout_of_the_real_one(tile: Path) -> None:

@@ -73,6 +73,11 @@ class Index:
         if TABLE in self._connection.list_tables().tables:
             self._table = self._connection.open_table(TABLE)
 
+    @staticmethod
+    def exists(folder: Path) -> bool:
+        """Whether there is one beside a database's vectors: those of a part of a year have none."""
+        return (folder / "lance").is_dir()
+
     @property
     def rows(self) -> int:
         """Rows of the table."""

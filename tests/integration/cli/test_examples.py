@@ -18,7 +18,21 @@ from embedder.cli.steps import cli
 from workflows.submit import submit
 
 ROOT = Path(__file__).parents[3]
-IN_ORDER = ("plan", "embed", "finalize", "status", "preflight", "weights", "search", "explore", "report", "publish", "verify")
+IN_ORDER = (
+    "plan",
+    "embed",
+    "finalize",
+    "status",
+    "preflight",
+    "weights",
+    "search",
+    "explore",
+    "classify",
+    "map",
+    "report",
+    "publish",
+    "verify",
+)
 
 
 @pytest.fixture
@@ -71,6 +85,8 @@ def test_every_example_does_what_the_help_says(folder: Path) -> None:
     assert said["preflight"].count("ok") == 3
     assert (folder / "build/clay-v0.1.safetensors").exists()
     assert len(said["search"].splitlines()) == 1 + 3
+    assert "learnt from 4 chips: sea 2, shore 2" in said["classify"]
+    assert "wrote 4 chips of 2020 to build/colours.png" in said["map"]
     assert "2020: chips 4; " in said["report"]
     assert "int8       2020: 4 chips in 1 files" in said["publish"]
     assert "build/dataset is whole: " in said["verify"]

@@ -50,6 +50,9 @@ def test_a_tile_is_read_when_the_environment_is_set_for_another_install(tmp_path
         ["-m", "embedder", "embed", "--column", "5", "--force", *place],
     ):
         run(command, foreign)
+    options = {"columns": [5], "source": str(tmp_path / "source"), "weights": "random:0", "force": True}
+    notebook = f"import embedder; print(embedder.run({str(tmp_path / 'output')!r}, 2020, **{options}).chips.crs)"
+    assert run(["-c", notebook], foreign) == "EPSG:4326\n"
     [file] = tmp_path.glob("output/clay-v0.1/2020/*_0005.parquet")
     assert b'"outcomes"' in pq.read_metadata(file).metadata[b"worldcover_embeddings"]
 

@@ -26,8 +26,8 @@ WITH_CHIPS = AT_SEA | {
     *("affine", "attr", "attrs", "boto3", "botocore", "jmespath", "s3transfer"),  # rasterio's
     *("torchgen", "tqdm", "typing_extensions"),  # torch's
 }
-IF_THEY_ARE_THERE = {"pandas", "dateutil", "six", "pytz", "cloudpickle"}
-"""Pyarrow takes pandas and cloudpickle along where they are installed; in the image they are not."""
+IF_THEY_ARE_THERE = {"pandas", "dateutil", "six", "pytz", "cloudpickle", "tornado"}
+"""Pyarrow takes pandas and cloudpickle along where they are installed, tenacity tornado; in the image they are not."""
 
 
 def imported(code: str, *arguments: str) -> dict[str, set[str]]:

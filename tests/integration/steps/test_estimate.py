@@ -8,8 +8,8 @@ import pytest
 import rasterio
 from rasterio.windows import Window as RasterWindow
 
-from embedder.grid import TILE_PIXELS, Tile, Window
-from embedder.source.blocks import BLOCKS_ACROSS, NUMBERS, OFFSETS_TAG, SIZES_TAG
+from embedder.grid import BLOCKS_ACROSS, TILE_PIXELS, Tile, Window
+from embedder.source.blocks import NUMBERS, OFFSETS_TAG, SIZES_TAG
 from embedder.source.inventory import FolderSource, list_tiles
 from embedder.steps.estimate import estimate
 from tests.jobs import TINY, run_job

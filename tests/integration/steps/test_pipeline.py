@@ -24,9 +24,9 @@ def test_columns_are_written_while_others_are_read_when_they_have_no_chip(
     storage, started = open_storage(output), []
     run = plan(storage, plan_options(source, list(range(6, 66))), Progress())
 
-    def counted(*arguments: Any, room: Any) -> Iterator[Any]:  # noqa: ANN401
+    def counted(*arguments: Any, **options: Any) -> Iterator[Any]:  # noqa: ANN401
         started.append(arguments[3])
-        return read_strip(*arguments, room=room)
+        return read_strip(*arguments, **options)
 
     monkeypatch.setattr("embedder.steps.pipeline.read_strip", counted)
     place = place_of(output)

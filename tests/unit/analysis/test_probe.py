@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from embedder.analysis.blocks import SIDES, blocks_of, folds_of
-from embedder.analysis.classify import by_nearest, linear_classes, linear_shares, one_hot
-from embedder.analysis.probe import Probe, Scores, cross_validated, probe
+from embedder.analysis.classify import learn_classes, learn_nearest, linear_shares, one_hot
+from embedder.analysis.probe import Probe, Scores, probe
+from embedder.analysis.validate import cross_validated
 
 pytest.importorskip("sklearn")
 RANDOM = np.random.default_rng(0)
@@ -62,7 +63,7 @@ def test_vectors_that_hold_only_the_place_tell_nothing_when_neighbours_are_left_
 
 
 def nearest(vectors: np.ndarray, classes: np.ndarray, learnt: np.ndarray, tested: np.ndarray) -> np.ndarray:
-    return by_nearest(vectors[learnt], one_hot(classes[learnt], 3), vectors[tested], 5)
+    return learn_nearest(vectors[learnt], one_hot(classes[learnt], 3), 5)(vectors[tested])
 
 
 def test_nothing_is_said_of_chips_when_their_margin_leaves_nothing_to_learn_from() -> None:
@@ -86,8 +87,8 @@ def test_the_reason_is_said_when_nothing_can_be_measured(chips: np.ndarray, clas
 
 
 def test_both_ways_take_few_and_one_sided_examples() -> None:
-    assert linear_classes(TELLING[:3], np.array([2, 2, 2]), TELLING[:2]).tolist() == [2, 2]
-    assert by_nearest(TELLING[:3], np.eye(3), TELLING[:2]).shape == (2, 3)
+    assert learn_classes(TELLING[:3], np.array([2, 2, 2]), 3)(TELLING[:2]).tolist() == [[0, 0, 1]] * 2
+    assert learn_nearest(TELLING[:3], np.eye(3))(TELLING[:2]).shape == (2, 3)
     shares = linear_shares(TELLING[:9], np.eye(3)[CLASSES[:9]], 50 * TELLING[:5])
     assert shares.min() >= 0
     assert shares.max() <= 1

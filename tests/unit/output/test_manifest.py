@@ -15,13 +15,20 @@ from embedder.storage import open_storage
 from tests.runs import MANIFEST
 
 
-@pytest.mark.parametrize("manifest", [MANIFEST, replace(MANIFEST, warning=None, columns={})])
+@pytest.mark.parametrize("manifest", [MANIFEST, replace(MANIFEST, warning=None, columns={}), replace(MANIFEST, area="512;7:1-9")])
 def test_a_manifest_is_the_same_when_it_is_read_again(manifest: Manifest) -> None:
     assert Manifest.from_json(manifest.to_json(), "here") == manifest
 
 
 def test_what_is_not_said_is_left_out() -> None:
     assert "warning" not in json.loads(replace(MANIFEST, warning=None).to_json())
+
+
+def test_an_area_that_is_none_is_refused() -> None:
+    assert (MANIFEST.whole, replace(MANIFEST, area="512;7-8:1-9").whole) == (1359, 2)
+    for area in ("everywhere", 7):
+        with pytest.raises(ConfigurationError, match="is not a manifest"):
+            Manifest.from_json(record(area=area), "here")
 
 
 def test_columns_are_in_the_grids_order_whatever_the_files() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from embedder.area import Area
 from embedder.errors import ConfigurationError, ConflictError
 from embedder.output.run import Run, RunPlace
 from embedder.recipes import RECIPES
@@ -24,6 +25,19 @@ def test_a_record_reads_as_the_run_that_wrote_it() -> None:
     assert Run.from_json(RUN.to_json(), "here") == RUN
 
 
+def test_a_record_has_the_area_only_where_it_is_given() -> None:
+    assert b'"area"' not in RUN.to_json()
+    assert "area" not in RUN.config
+    of_area = replace(RUN, area=Area.parse("512;7:1-9"))
+    assert Run.from_json(of_area.to_json(), "here") == of_area
+    assert (of_area.whole, RUN.whole) == (1, 1359)
+    with pytest.raises(ConfigurationError, match="is not a run record"):
+        Run.from_json(of_area.to_json().replace(b"512;7:1-9", b"512;7:1-999"), "here")
+    without = of_area.to_json().replace(b' "area": "512;7:1-9",\n', b"")  # what a version that knows no areas makes of it
+    with pytest.raises(ConfigurationError, match="its config digest does not fit"):
+        Run.from_json(without, "here")
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -32,6 +46,7 @@ def test_a_record_reads_as_the_run_that_wrote_it() -> None:
         ({"source": "/folder"}, "source s3://bucket (now /folder)"),
         ({"weights_sha256": "b" * 64, "weights": "other.ckpt"}, "weights_sha256 " + "a" * 64 + " (now " + "b" * 64),
         ({"precision": "fp32"}, "precision auto (now fp32)"),
+        ({"area": Area.parse("512;7:1-9")}, "area: the whole grid (now 9 chips of 512 pixels in 1 columns, within -124.7,49.573,"),
         ({"inventory": {TILE: TileFile(etag='"new"', size=30)}}, "tile N37W076 changed"),
         ({"inventory": {OTHER_TILE: TileFile(etag='"x"', size=1)}}, "tile N30W100 and 1 more changed"),
     ],

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from embedder import machine
-from embedder.grid import HEIGHT_PIXELS, Tile, Window
+from embedder.grid import Tile, Window
 from embedder.source import bands
 from embedder.source.bands import BandReader
 from embedder.source.inventory import list_tiles, open_source
@@ -31,8 +32,8 @@ def test_threads_follow_the_cpus_and_reading_ahead_the_memory(
 ) -> None:
     monkeypatch.setattr(bands, "cpu_count", lambda: cpus)
     source = open_source(str(tmp_path))
-    strip = Window(x=TILE.window.x, y=0, width=columns * 512, height=HEIGHT_PIXELS)
+    corners = np.array([(0, TILE.window.x + column * 512) for column in range(columns)])
     write_tile(tmp_path, TILE, Window(x=0, y=0, width=100, height=100))
-    reader = BandReader(source, list_tiles(source, 2020), 2020, strip, rows=[range(512)])
+    reader = BandReader(source, list_tiles(source, 2020), 2020, corners, 512)
     assert (reader._pool._max_workers, reader._ahead) == (threads, ahead)
     assert machine.cpu_count() >= 1

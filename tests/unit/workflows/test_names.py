@@ -71,7 +71,7 @@ def test_the_workflow_has_the_controllers_instance_id_when_the_template_has(
     if place == "workflowMetadata":
         template["spec"]["workflowMetadata"] = {"labels": {LABEL: "blue"}}
     server.replies["GET", PATH] = [(200, template)]
-    monkeypatch.setattr(submission, "estimate_text", lambda *_: "an estimate")
+    monkeypatch.setattr(submission, "estimate_text", lambda *_, **__: "an estimate")
     monkeypatch.setattr("sys.argv", ["submit.py", "--year", "2020", "--template", NAME, "--dry-run"])
     assert exit_code_of(submit, "submit.py") == 0
     assert yaml.safe_load(capsys.readouterr().out)["metadata"]["labels"][LABEL] == "blue"

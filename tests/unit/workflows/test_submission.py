@@ -100,9 +100,34 @@ def test_a_dry_run_prints_the_manifest_and_an_estimate_and_creates_nothing(
     assert not [method for method, *_ in server.requests if method == "POST"]
 
 
+def test_an_area_goes_to_the_pods_as_a_box_or_packed_for_the_templates_recipe(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    write_tile(tmp_path, Tile.from_name("N49W125"), Window(x=0, y=0, width=16, height=16))
+    square = {"type": "Polygon", "coordinates": [[[-124.9, 49.99], [-124.9, 49.9], [-124.8, 49.9], [-124.8, 49.99], [-124.9, 49.99]]]}
+    (tmp_path / "area.geojson").write_text(json.dumps(square))
+    template = json.loads(json.dumps(TEMPLATE))
+    for parameter in template["spec"]["arguments"]["parameters"]:
+        parameter["value"] = {"source": str(tmp_path), "recipe": "clay-v1.5"}.get(parameter["name"], parameter.get("value", ""))
+    for given, sent in (
+        (["--area", str(tmp_path / "area.geojson")], {"area": "256;4-9:0-4"}),
+        (["--bbox", "-124.9,49.9,-124.8,49.99"], {"bbox": "-124.9,49.9,-124.8,49.99"}),
+    ):
+        server.replies["GET", TEMPLATE_PATH] = [(200, template)]
+        assert run("--dry-run", *given, monkeypatch=monkeypatch) == 0
+        shown = capsys.readouterr()
+        parameters = {each["name"]: each["value"] for each in yaml.safe_load(shown.out)["spec"]["arguments"]["parameters"]}
+        assert parameters == {"year": "2020"} | sent
+        assert "area     30 chips of 256 pixels in 3 columns" in shown.err
+        assert "columns  3, 3 of them with tiles" in shown.err
+    server.replies["GET", TEMPLATE_PATH] = [(200, template)]
+    assert run("--dry-run", "--columns", "9-11", "--bbox", "-124.9,49.9,-124.8,49.99", monkeypatch=monkeypatch) == 2
+    assert "--columns 9-11 are outside the area, which has 2-4" in capsys.readouterr().err
+
+
 def test_a_dry_run_needs_no_cluster(server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     server.replies["GET", TEMPLATE_PATH] = [(404, b"404 page not found")]
-    monkeypatch.setattr(submission, "estimate_text", lambda *_: "an estimate")
+    monkeypatch.setattr(submission, "estimate_text", lambda *_, **__: "an estimate")
     assert run("--dry-run", monkeypatch=monkeypatch) == 0
     shown = capsys.readouterr()
     assert yaml.safe_load(shown.out)["spec"]["workflowTemplateRef"] == {"name": NAME}

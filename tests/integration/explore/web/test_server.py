@@ -79,7 +79,12 @@ def test_every_chip_can_be_downloaded(page: str, tmp_path: Path, form: str, driv
 def test_a_place_finds_its_chip_or_says_why_not(page: str) -> None:
     place = "&".join(f"{name}={value}" for name, value in zip(("lon", "lat"), CHIP.bounds.center, strict=True))
     assert get(f"{page}/api/chip?year=2020&{place}")[2]["chip_id"] == CHIP.id
-    for chip, reason in (("c0009r0002", "no data"), ("c0009r0003", "no tile"), ("c0008r0003", "not embedded yet")):
+    for chip, reason in (
+        ("c0009r0002", "no data"),
+        ("c0009r0003", "no tile"),
+        ("c0009r0006", "outside the area"),
+        ("c0008r0003", "not embedded yet"),
+    ):
         status, _, answer = get(f"{page}/api/chip?year=2020&chip={chip}")
         assert status == 404
         assert reason in answer["detail"]

@@ -1,0 +1,56 @@
+"""Every chip's answer on the page: a layer on the map, and the slider that cuts it."""
+
+import numpy as np
+from playwright.sync_api import Page, expect
+from pyproj import Transformer
+
+from embedder.explore.explorer import Explorer
+from embedder.explore.search import Question
+from embedder.grid import NORTH, Chip
+from tests.browser.conftest import PATIENCE_MS
+
+expect.set_options(timeout=PATIENCE_MS)
+
+ROWS, COLUMNS = 586, 3
+PAINT = """async ([rows, columns]) => {
+    const { Layer } = await import("./js/layer.js");
+    const { Grid } = await import("./js/chips.js");
+    const grid = new Grid({ grid: [-125, 24.9973333, -67.016, 50], chip_pixels: 512 });
+    const ranks = Uint16Array.from({ length: rows * columns }, (_, index) => Math.floor(index / columns) % 2 ? 65535 : 0);
+    const layer = new Layer({ column: 0, row: 0, columns, rows, levels: [] }, ranks);
+    const canvas = document.createElement("canvas");
+    layer.paint(canvas, grid, 0, [[0, 0, 0], [255, 0, 0]]);
+    const { data } = canvas.getContext("2d").getImageData(1, 0, 1, canvas.height);
+    return Array.from({ length: canvas.height }, (_, y) => data[4 * y + 3]);
+}"""
+SLIDE = "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')); }"
+
+
+def test_a_layer_s_rows_lie_where_a_mercator_map_has_them(page: Page, site: str) -> None:
+    page.goto(site)
+    painted = np.array(page.evaluate(PAINT, [ROWS, COLUMNS])) > 0
+    side = 512 / 12_000
+    to_mercator = Transformer.from_crs(4326, 3857, always_xy=True)
+    _, edges = to_mercator.transform(np.zeros(ROWS + 1), NORTH - side * np.arange(ROWS + 1))
+    heights = (edges[0] - edges) / (edges[0] - edges[-1]) * len(painted)
+    middles = np.floor((heights[:-1] + heights[1:]) / 2).astype(int)
+    assert painted[middles].tolist() == [row % 2 == 1 for row in range(ROWS)]
+
+
+def test_the_slider_cuts_every_chip_without_asking_again(page: Page, site: str, explorer: Explorer) -> None:
+    searcher = explorer.searcher(2020)
+    chip = searcher.database.chip(0)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/api/layer" in request.url else None)
+    page.goto(f"{site}/?year=2020&like={chip.id}")
+    page.locator("#whole summary").click()
+    slider = page.get_by_label("The best")
+    expect(page.locator("#share")).to_have_text("1 %")
+    expect(page.locator("#covers")).to_contain_text("distance at most 0")  # its own
+    slider.evaluate(SLIDE, "10")
+    answer = searcher.scores(Question(like=[Chip(column=chip.column, row=chip.row, pixels=chip.pixels)]))
+    expect(page.locator("#share")).to_have_text("50 %")
+    expect(page.locator("#covers")).to_contain_text(f"{answer.above(50).sum()} chips")
+    assert page.locator("#map").evaluate("map => Boolean(map.map.getLayer('layer'))")
+    assert len(asked) == 1
+    assert "above=50" in (page.get_by_role("link", name="GeoTIFF").get_attribute("href") or "")
