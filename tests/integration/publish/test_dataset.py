@@ -181,6 +181,12 @@ def test_a_run_without_a_manifest_is_refused(tmp_path: Path) -> None:
         publish(tmp_path / "nothing", tmp_path / "dataset")
 
 
+def test_the_output_to_give_is_named_when_it_is_a_folder_too_deep(tmp_path: Path) -> None:
+    output = write_output(tmp_path / "out", content())
+    with pytest.raises(ConfigurationError, match=f"give --output {output} --recipe clay-v0.1$"):
+        publish(output / "clay-v0.1" / "2020", tmp_path / "dataset")
+
+
 def test_a_column_that_is_not_the_manifests_is_refused(tmp_path: Path) -> None:
     output = write_output(tmp_path / "output", content())
     path = next(output.glob("clay-v0.1/2020/*_0062.parquet"))
