@@ -9,7 +9,7 @@ from embedder.console.progress import Progress
 from embedder.explore import search
 from embedder.explore.explorer import Explorer, open_explorer
 from embedder.explore.search import Searcher
-from embedder.explore.vectors import index, ingest, pairs
+from embedder.explore.vectors import index, ingest
 from tests.explore_output import opened, some, vectors, write_output
 
 
@@ -23,7 +23,6 @@ def indexed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Searcher:
     monkeypatch.setattr(index, "INDEX_FROM", 1_000)
     monkeypatch.setattr(search, "INDEX_FROM", 1_000)
     monkeypatch.setattr(ingest, "INDEX_FROM", 1_000)
-    monkeypatch.setattr(pairs, "PAIRS", 1_000)  # all of them take a second for each cache
     searcher = Searcher(opened(write_output(tmp_path / "out", some(range(4), 400))))
     assert searcher.has_index
     return searcher
@@ -36,7 +35,7 @@ def explorer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explorer]:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         before, after = dict(some(range(4))), dict(some(range(4)))
         after[2] = ("e" * 20, vectors(50, 20))
-        before[9] = ("eentte", vectors(9, 3))
+        before[9] = ("eentteo", vectors(9, 3))
         write_output(folder / "out", before, weights="random:0")
         write_output(folder / "out", after, year=2021, weights="random:0")
         yield open_explorer(str(folder / "out"), "clay-v0.1", [], Progress())

@@ -44,7 +44,7 @@ def test_a_hit_s_percentile_is_that_among_all_pairs(tmp_path: Path) -> None:
     pairs = (1 - every @ every.T)[np.triu_indices(len(every), 1)]
     for hit in hits:
         assert hit.distance is not None
-        assert hit.percentile == pytest.approx(100 * (pairs < hit.distance).mean(), abs=1)
+        assert hit.percentile == pytest.approx(100 * (pairs < hit.distance).mean(), abs=0.06)  # one pair
 
 
 @pytest.mark.parametrize("harm", [b"", b"\0" * 400_032, None])
@@ -57,7 +57,7 @@ def test_damaged_pairs_are_found_again(tmp_path: Path, harm: bytes | None) -> No
     else:
         path.write_bytes(harm)
     np.testing.assert_array_equal(pair_distances(database), before)
-    assert len(path.read_bytes()) == 400_032
+    assert len(path.read_bytes()) == 4 * 1_770 + 32  # each pair of 60 chips
 
 
 def test_a_small_box_is_answered_in_full_when_there_is_an_index(indexed: Searcher) -> None:

@@ -214,7 +214,7 @@ def test_what_is_no_json_is_described_as_what_it_is(page: str) -> None:
 
 def test_a_picture_that_is_missing_is_an_error_or_empty(page: str) -> None:
     address = f"{page}/api/picture/2020/{CHIP.id}.jpg"
-    assert get(address)[0] == 503
+    assert get(address)[0] == 404
     assert get(f"{address}?missing=empty")[::2] == (204, b"")
 
 
