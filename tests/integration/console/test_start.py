@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import Finished, objects, run
+from tests.commands import Finished, call, objects, run
 
 pytestmark = pytest.mark.usefixtures("temporary")
 PARTS = ["interpreter", "imports", "weights", "model and device", "first batch"]
@@ -14,7 +14,7 @@ PARTS = ["interpreter", "imports", "weights", "model and device", "first batch"]
 def planned(source: Path, weights: str, output: str) -> dict[str, str]:
     """The environment that makes `embed` go on from a plan of columns 5 to 7, of which 5 has no chip."""
     options = {"YEAR": "2020", "OUTPUT": output, "DEVICE": "cpu"}
-    finished = run("plan", **options, SOURCE=str(source), WEIGHTS=weights, RUN_COLUMNS="5-7")
+    finished = call("plan", **options, SOURCE=str(source), WEIGHTS=weights, RUN_COLUMNS="5-7")
     assert finished.returncode == 0, finished.stderr
     assert "start:" not in finished.stderr
     return options
