@@ -38,7 +38,7 @@ def call(*arguments: str, **environment: str) -> Finished:
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         for name, value in environment.items():
             patch.setenv(name, value)
-        code = exit_code(patch, ["embedder", *arguments])
+        code = exit_code(patch, arguments if arguments[0] == "submit.py" else ["embedder", *arguments])
     return Finished(arguments, code, out.getvalue(), err.getvalue())
 
 
