@@ -1,6 +1,7 @@
 """The commands, in this process or in one of their own: how they are run, stopped, and what they must say."""
 
 import importlib.util
+import io
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,16 @@ def run(*arguments: str, **environment: str) -> Finished:
     return subprocess.run(  # noqa: S603
         [sys.executable, *command], env=os.environ | environment, capture_output=True, text=True, timeout=240, check=False
     )
+
+
+def call(*arguments: str, **environment: str) -> Finished:
+    """`run` in this process, where the process is not the subject: Python starts and torch is imported once for all of them."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        code = exit_code(patch, arguments if arguments[0] == "submit.py" else ["embedder", *arguments])
+    return Finished(arguments, code, out.getvalue(), err.getvalue())
 
 
 def submit(*arguments: str, **environment: str) -> Finished:

@@ -20,6 +20,7 @@ from tests.s3_server import NO_AWS, S3Server, aws_environment, running_s3
 forget_other_installs()  # before a test imports rasterio
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a worker has a core: torch's threads would spin while they wait for each other
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process that tests start would compile the package anew
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would the processes that tests start
 
 pytest.register_assert_rewrite("tests.commands", "tests.pictures", "tests.tiny_weights")

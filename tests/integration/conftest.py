@@ -7,7 +7,7 @@ import pytest
 from embedder.grid import Tile, Window
 from embedder.models.weights import slim
 from embedder.recipes import RECIPES
-from tests.commands import run
+from tests.commands import call
 from tests.tiles import write_tile
 
 TILE = Tile.from_name("N49W125")
@@ -62,7 +62,7 @@ def output(tmp_path: Path) -> str:
 def planned(empty_source: Path, weights: str, tmp_path_factory: pytest.TempPathFactory, cache: Path) -> str:
     output = str(tmp_path_factory.mktemp("planned") / "output")
     options = {"YEAR": "2020", "OUTPUT": output, "SOURCE": str(empty_source), "WEIGHTS": weights, "RUN_COLUMNS": "5,30"}
-    finished = run("plan", **options, XDG_CACHE_HOME=str(cache))
+    finished = call("plan", **options, XDG_CACHE_HOME=str(cache))
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.startswith("planned 2 columns from 1 tiles; the weights are ")
     return output

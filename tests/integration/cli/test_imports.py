@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from embedder.grid import Window
+from tests.commands import call
 from tests.jobs import TILE
 from tests.tiles import write_tile
 
@@ -47,7 +48,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("imports")
     write_tile(folder / "source", TILE, Window(x=3_000, y=0, width=600, height=512))
     plan = ["plan", "--year", "2020", "--columns", "6,30", "--source", str(folder / "source"), "--weights", "random:0"]
-    subprocess.run([sys.executable, "-m", "embedder", *plan, "--output", str(folder / "output")], check=True, capture_output=True)  # noqa: S603
+    assert call(*plan, "--output", str(folder / "output")).returncode == 0
     return folder / "output"
 
 

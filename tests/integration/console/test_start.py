@@ -4,20 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import Finished, objects, run
+from tests.commands import Finished, call, objects, run
 
 pytestmark = pytest.mark.usefixtures("temporary")
 PARTS = ["interpreter", "imports", "weights", "model and device", "first batch"]
 
 
-@pytest.fixture
-def planned(source: Path, weights: str, output: str) -> dict[str, str]:
-    """The environment that makes `embed` go on from a plan of columns 5 to 7, of which 5 has no chip."""
-    options = {"YEAR": "2020", "OUTPUT": output, "DEVICE": "cpu"}
-    finished = run("plan", **options, SOURCE=str(source), WEIGHTS=weights, RUN_COLUMNS="5-7")
+@pytest.fixture(scope="module")
+def planned(source: Path, weights: str, tmp_path_factory: pytest.TempPathFactory, cache: Path) -> dict[str, str]:
+    """The environment that makes `embed` go on from a plan of columns 5 to 7, of which 5 has no chip, whatever is there already."""
+    options = {"YEAR": "2020", "OUTPUT": str(tmp_path_factory.mktemp("start") / "output"), "DEVICE": "cpu"}
+    finished = call("plan", **options, SOURCE=str(source), WEIGHTS=weights, RUN_COLUMNS="5-7", XDG_CACHE_HOME=str(cache))
     assert finished.returncode == 0, finished.stderr
     assert "start:" not in finished.stderr
-    return options
+    return options | {"FORCE": "true"}
 
 
 def lines_of(finished: Finished) -> list[str]:

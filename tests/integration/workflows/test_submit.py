@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from embedder.grid import COLUMN_COUNT, Window
-from tests.commands import assert_failed, assert_one_line, exit_code, submit
+from tests.commands import assert_failed, assert_one_line, call, exit_code, submit
 from tests.jobs import TILE
 from tests.patience import skip_waits
 from tests.s3_server import READER, S3Server, aws_environment
@@ -38,7 +38,8 @@ def test_bad_input_ends_with_78_and_says_what_where_and_what_to_do(
         ({"--weights": str(tmp_path / "page.ckpt")}, ["page.ckpt is neither a PyTorch checkpoint nor a safetensors file"]),
         ({"--output": f"s3://{bucket}/out"}, [f"s3://{bucket}/out", "access denied", "s3:PutObject"]),
     ):
-        finished = submit(*(part for pair in (good | change).items() for part in pair), **aws_environment(s3.endpoint, READER))
+        options = (part for pair in (good | change).items() for part in pair)
+        finished = call("submit.py", "--year", "2020", "--local", *options, **aws_environment(s3.endpoint, READER))
         assert_failed(finished, 78, *parts)
         assert READER[1] not in finished.stderr + finished.stdout
         assert not Path(output).exists()
