@@ -121,6 +121,7 @@ def test_the_page_shows_what_is_embedded_and_says_how_to_begin(page: Page, site:
     expect(page.get_by_role("note").first).to_contain_text("mean nothing")
     expect(page.locator("#message")).to_contain_text("Click a place on the map")
     expect(page.locator("#attribution")).to_contain_text("Contains modified Copernicus Sentinel data (2021)")
+    expect(page.locator("#told")).to_contain_text("chips of like colour have like embeddings")
     page.wait_for_function("document.getElementById('map').map.querySourceFeatures('coverage').length")
     page.wait_for_selector("#map[data-idle]")
 
@@ -175,7 +176,9 @@ def test_change_shows_both_years_side_by_side(page: Page, site: str) -> None:
     expect(page.locator("#legend")).to_have_text("change: long is more")
     assert ids(page) == [hit["id"] for hit in ask(site, "change?years=2020,2021&k=12")["features"]]
     sources = hits(page).first.locator("img").evaluate_all("images => images.map(image => image.getAttribute('src'))")
-    assert sources == [f"api/picture/{year}/{ids(page)[0]}.jpg?beside={other}" for year, other in ((2020, 2021), (2021, 2020))]
+    assert sources == [
+        f"api/picture/{year}/{ids(page)[0]}.jpg?missing=empty&beside={other}" for year, other in ((2020, 2021), (2021, 2020))
+    ]
     wait_for_pictures(page, "#hits .hit:first-child")
     assert in_address(page)["view"] == ["change"]
     hits(page).first.locator(".face").focus()
@@ -192,7 +195,7 @@ def test_the_year_can_be_switched(page: Page, site: str, chips: list[Chip]) -> N
     expect(hits(page)).to_have_count(12)
     page.get_by_role("button", name="2021").click()
     expect(page.get_by_role("button", name="2021")).to_have_attribute("aria-pressed", "true")
-    expect(page.locator("#question img")).to_have_attribute("src", f"api/picture/2021/{chips[3].id}.jpg")
+    expect(page.locator("#question img")).to_have_attribute("src", f"api/picture/2021/{chips[3].id}.jpg?missing=empty")
     expect(page.locator("#attribution")).to_contain_text("2021")
     expect(hits(page)).to_have_count(12)
     assert ids(page) == [hit["id"] for hit in ask(site, f"search?year=2021&like={chips[3].id}&k=12")["features"]]
@@ -309,6 +312,24 @@ def test_a_chip_of_the_other_year_leads_there(page: Page, site: str, chips: list
     open_page(page, f"{site}/?year=2020&like={chips[0].id}")
     page.get_by_role("button", name="Look in 2021").click()
     expect(hits(page)).to_have_count(12)
+
+
+def test_marks_are_not_lost_by_a_stray_click(page: Page, site: str, chips: list[Chip]) -> None:
+    open_page(page, f"{site}/?year=2020&like={chips[0].id}")
+    for index, kind in ((2, "Like"), (4, "Unlike")):
+        hits(page).nth(index).get_by_role("button", name=kind, exact=False).first.click()
+    marked, unmarked = (ids(page)[index] for index in (2, 4))
+    pending = page.locator("#pending")
+    expect(pending).to_contain_text("2 marks not searched with yet")
+    click_on_map(page, chips[-1])
+    expect(page.locator("#question h2")).to_have_text(chips[-1].id)
+    expect(page.locator("#told")).to_have_text("Your marks are kept: go back to return to them.")
+    expect(pending).to_be_hidden()
+    page.go_back()
+    expect(pending).to_contain_text("2 marks not searched with yet")
+    assert (in_address(page)["plus"], in_address(page)["minus"]) == ([chips[0].id, marked], [unmarked])
+    page.get_by_role("button", name="Search again").click()
+    expect(page.locator(".token.unlike")).to_contain_text(unmarked)
 
 
 def test_an_address_that_cannot_be_is_mended(page: Page, site: str) -> None:

@@ -4,11 +4,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from embedder import __version__
 from embedder.errors import UsageError
 from embedder.explore.answer import Answer
+from embedder.explore.colours import OPAQUE, principal_colours
 from embedder.explore.explorer import Explorer, change_note
 from embedder.explore.places import GRID, chip_at, parse_box, parse_chip, parse_chips, position_of
 from embedder.explore.results import box, geojson
@@ -191,6 +193,17 @@ def layer(answer: Answer) -> tuple[bytes, str]:
     levels = [[level.percentile, level.value, level.chips, level.km2] for level in levels_of(answer)]
     place = {"column": ranks.column, "row": ranks.row, "columns": columns, "rows": rows, "measure": answer.measure, "levels": levels}
     return ranks.values.astype("<u2").tobytes(), json.dumps(place)
+
+
+def colours(explorer: Explorer, year: int) -> tuple[bytes, str]:
+    """What /api/colours says: a pixel a chip, and where they lie."""
+    found = principal_colours(explorer.searcher(year).database)
+    (west, north), (east, south) = found.chips.min(axis=0).tolist(), found.chips.max(axis=0).tolist()
+    pixels = np.zeros((south - north + 1, east - west + 1, 4), np.uint8)
+    columns, rows = (found.chips - [west, north]).T
+    pixels[rows, columns, :3], pixels[rows, columns, 3] = found.colours, OPAQUE
+    place = {"column": west, "row": north, "columns": pixels.shape[1], "rows": len(pixels)} | found.metadata()
+    return pixels.tobytes(), json.dumps(place)
 
 
 def collection(root: str, hits: Sequence[Hit], metadata: dict[str, Any]) -> dict[str, Any]:

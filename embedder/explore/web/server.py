@@ -209,6 +209,16 @@ def _add_pictures(app: FastAPI, explorer: Explorer, pictures: Pictures) -> None:
 
 
 def _add_layers(app: FastAPI, explorer: Explorer) -> None:
+    coloured: dict[int, tuple[bytes, str]] = {}
+
+    @app.get("/api/colours", response_class=Response, responses=LAYER)
+    def colours(year: Year) -> Response:
+        """A year in false colour, red, green, blue and opacity a chip, row by row; X-Layer says where, as of /api/layer."""
+        if year not in coloured:
+            coloured[year] = answers.colours(explorer, year)
+        pixels, place = coloured[year]
+        return Response(pixels, media_type="application/octet-stream", headers={"X-Layer": place})
+
     @app.get("/api/layer", response_class=Response, responses=LAYER)
     def layer(
         year: int | None = None,

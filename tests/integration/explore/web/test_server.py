@@ -10,6 +10,7 @@ import pytest
 import rasterio
 import urllib3
 
+from embedder.explore.colours import principal_colours
 from embedder.explore.explorer import Explorer
 from embedder.explore.pictures.pictures import Pictures
 from embedder.explore.search import Question
@@ -61,6 +62,16 @@ def test_every_chip_has_a_rank_and_the_levels_say_what_they_leave(page: str, exp
         mask = answer.above(percentile)
         assert (chips, value) == (mask.sum(), pytest.approx(answer.threshold(percentile), abs=1e-6))
         assert km2 == pytest.approx(answer.km2(mask), abs=0.1)
+
+
+def test_a_year_has_a_colour_for_every_chip(page: str, explorer: Explorer) -> None:
+    _, headers, body = get(f"{page}/api/colours?year=2020")
+    place = json.loads(headers["X-Layer"])
+    pixels = np.frombuffer(body, np.uint8).reshape(place["rows"], place["columns"], 4)
+    expected = principal_colours(explorer.searcher(2020).database)
+    assert (pixels[..., 3] > 0).sum() == 83
+    shown = pixels[expected.chips[:, 1] - place["row"], expected.chips[:, 0] - place["column"]]
+    np.testing.assert_array_equal(shown[:, :3], expected.colours)
 
 
 @pytest.mark.parametrize(("form", "driver"), [("parquet", None), ("csv", None), ("tif", "GTiff")])

@@ -6,7 +6,7 @@ import { holdFocus, listenToKeys, releaseFocus } from "./keys.js";
 import { ChipMap } from "./map.js";
 import { drawControls, drawFrame, drawHits, drawLoading, drawMarks, drawMessage, drawQuestion, drawTokens, drawYears, find, make } from "./panel.js";
 import { parsePlace } from "./places.js";
-import { read, readView, request, write } from "./question.js";
+import { differ, read, readView, request, write } from "./question.js";
 import { Whole } from "./whole.js";
 
 const page = { info: null, grid: null, map: null, question: null, draft: null, hits: [], coverage: new Map(), asking: null, whole: null };
@@ -27,7 +27,7 @@ async function start() {
   const asked = new URLSearchParams(location.search).get("year");
   page.question = read(location.search, page.info);
   startMap();
-  history.replaceState(null, "", write(page.question, page.map?.view()));
+  keep();
   await run();
   if (asked && Number(asked) !== page.question.year) tell(`There is nothing of ${asked} here: this is ${page.question.year}.`);
 }
@@ -45,18 +45,22 @@ function startMap() {
 
 /** Asks another question, with what is marked: a new entry of the history. */
 function go(changes) {
-  page.question = { ...page.question, ...(page.draft.like.length ? page.draft : {}), ...changes };
+  if (!("like" in changes)) history.replaceState(null, "", write(page.question, page.map?.view())); // the marks are searched with now
+  page.question = { ...page.question, ...(page.draft.like.length ? page.draft : {}), marks: null, ...changes };
   history.pushState(null, "", write(page.question, page.map?.view()));
   find("scroll").scrollTop = 0;
   return run();
 }
+
+/** Keeps the address at what is seen, marks that were not searched with among it: back leads to them again. */
+const keep = () => history.replaceState(null, "", write(page.question, page.map?.view(), page.draft ?? page.question.marks));
 
 /** Asks what the address says. */
 async function run() {
   const { info, grid, question } = page;
   page.asking?.abort();
   const { signal } = (page.asking = new AbortController());
-  page.draft = { like: question.like, unlike: question.unlike };
+  page.draft = question.marks ?? { like: question.like, unlike: question.unlike };
   page.hits = [];
   page.whole.ask(false);
   find("note").hidden = true;
@@ -131,6 +135,7 @@ function nothing() {
 }
 
 async function invite(covered) {
+  const { question } = page;
   showOnMap();
   drawMessage("Click a place on the map", "The chips whose embeddings are nearest to its own are shown here. Or type a chip id, or longitude and latitude, above.", [
     "Take any chip",
@@ -139,6 +144,7 @@ async function invite(covered) {
       if (id) travel(id);
     },
   ]);
+  if ((await page.whole.colours()) && question === page.question) tell("Colours: chips of like colour have like embeddings (their first three principal components).");
 }
 
 /** Shows what is embedded in the year; resolves to its chips. */
@@ -171,8 +177,10 @@ async function showOnMap() {
 }
 
 /** Searches from a chip: at once, without what was marked before. */
-function pickChip(id) {
-  return go({ mode: "similar", like: [id], unlike: [] });
+async function pickChip(id) {
+  const leaves = differ(page.draft, page.question);
+  await go({ mode: "similar", like: [id], unlike: [] });
+  if (leaves) tell("Your marks are kept: go back to return to them.");
 }
 
 async function pick(lon, lat) {
@@ -214,7 +222,7 @@ function hover(lon, lat, id) {
 }
 
 function moved() {
-  history.replaceState(null, "", write(page.question, page.map.view()));
+  keep();
   find("search-view").hidden = !page.question.bbox || page.map.bbox() === page.question.bbox;
 }
 
@@ -226,6 +234,7 @@ function mark(id, kind) {
   if (!had) page.draft[kind] = [...page.draft[kind], id];
   drawTokens(page.draft, page.question.year);
   drawMarks(page.draft, page.question);
+  keep();
   say(had ? `${id} is no longer marked.` : `${id} is marked as ${kind}.`);
 }
 
@@ -241,6 +250,7 @@ function undo() {
   page.draft = { like: page.question.like, unlike: page.question.unlike };
   drawTokens(page.draft, page.question.year);
   drawMarks(page.draft, page.question);
+  keep();
 }
 
 /** Says something in passing, until the next question. */

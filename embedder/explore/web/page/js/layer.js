@@ -14,36 +14,71 @@ export class Layer {
 
   /** Asks for a question's layer. */
   static async load(parameters, signal) {
-    const reply = await fetch(address("layer", parameters), { signal });
-    if (!reply.ok) throw new Problem((await reply.json().catch(() => ({}))).detail ?? `The server answered with status ${reply.status}.`, reply.status);
-    const ranks = new Uint16Array(await reply.arrayBuffer()); // little-endian, as every machine with a browser is
-    return new Layer(JSON.parse(reply.headers.get("X-Layer")), ranks);
+    const { place, body } = await fetchGrid(address("layer", parameters), signal);
+    return new Layer(place, new Uint16Array(body));
   }
 
-  /** [west, south, east, north] of its chips. */
-  bounds({ bounds, size }) {
-    const [west, north] = [bounds.west + this.column * size, bounds.north - this.row * size];
-    return [west, north - this.rows * size, west + this.columns * size, north];
+  bounds(grid) {
+    return boundsOf(this, grid);
   }
 
-  /** The chips at or above a percentile as a picture whose rows are those of a Mercator map: a stretched one would lie a degree off. */
+  /** The chips at or above a percentile as a picture. */
   paint(canvas, grid, percentile, ramp) {
-    const [, south, , north] = this.bounds(grid);
-    const [top, bottom] = [mercator(north), mercator(south)];
-    const height = Math.max(1, Math.min(MOST_ROWS, this.rows * FINENESS));
-    Object.assign(canvas, { width: Math.max(1, this.columns), height });
-    const context = canvas.getContext("2d");
-    const picture = context.createImageData(canvas.width, height);
-    const pixels = new Uint32Array(picture.data.buffer);
     const colours = coloursOf(percentile, ramp);
-    for (let y = 0; y < height; y++) {
-      const latitude = latitudeAt(top + ((y + 0.5) / height) * (bottom - top));
-      const row = Math.min(this.rows - 1, Math.max(0, Math.floor((north - latitude) / grid.size)));
-      const from = row * this.columns;
-      for (let x = 0, at = y * this.columns; x < this.columns; x++, at++) pixels[at] = colours[this.ranks[from + x]];
-    }
-    context.putImageData(picture, 0, 0);
+    paintRows(canvas, grid, this, (index) => colours[this.ranks[index]]);
   }
+}
+
+/** A colour for every chip: alike where embeddings are. */
+export class Colours {
+  constructor({ column, row, columns, rows }, pixels) {
+    Object.assign(this, { column, row, columns, rows, pixels });
+  }
+
+  /** Asks for a year's. */
+  static async load(year, signal) {
+    const { place, body } = await fetchGrid(address("colours", { year }), signal);
+    return new Colours(place, new Uint32Array(body));
+  }
+
+  bounds(grid) {
+    return boundsOf(this, grid);
+  }
+
+  paint(canvas, grid) {
+    paintRows(canvas, grid, this, (index) => this.pixels[index]);
+  }
+}
+
+/** What lies where, and the bytes: little-endian, as every machine with a browser is. */
+async function fetchGrid(url, signal) {
+  const reply = await fetch(url, { signal });
+  if (!reply.ok) throw new Problem((await reply.json().catch(() => ({}))).detail ?? `The server answered with status ${reply.status}.`, reply.status);
+  return { place: JSON.parse(reply.headers.get("X-Layer")), body: await reply.arrayBuffer() };
+}
+
+/** [west, south, east, north] of a rectangle of chips. */
+function boundsOf({ column, row, columns, rows }, { bounds, size }) {
+  const [west, north] = [bounds.west + column * size, bounds.north - row * size];
+  return [west, north - rows * size, west + columns * size, north];
+}
+
+/** Paints a pixel a chip with rows as a Mercator map has them: a picture stretched by its corners would lie up to a degree off. */
+function paintRows(canvas, grid, place, colourAt) {
+  const [, south, , north] = boundsOf(place, grid);
+  const [top, bottom] = [mercator(north), mercator(south)];
+  const height = Math.max(1, Math.min(MOST_ROWS, place.rows * FINENESS));
+  Object.assign(canvas, { width: Math.max(1, place.columns), height });
+  const context = canvas.getContext("2d");
+  const picture = context.createImageData(canvas.width, height);
+  const pixels = new Uint32Array(picture.data.buffer);
+  for (let y = 0; y < height; y++) {
+    const latitude = latitudeAt(top + ((y + 0.5) / height) * (bottom - top));
+    const row = Math.min(place.rows - 1, Math.max(0, Math.floor((north - latitude) / grid.size)));
+    const from = row * place.columns;
+    for (let x = 0, at = y * place.columns; x < place.columns; x++, at++) pixels[at] = colourAt(from + x);
+  }
+  context.putImageData(picture, 0, 0);
 }
 
 const mercator = (latitude) => Math.log(Math.tan(Math.PI / 4 + (latitude * Math.PI) / 360));

@@ -9,6 +9,7 @@ export function read(search, info) {
   const given = new URLSearchParams(search);
   const years = info.years.map((each) => each.year);
   const chips = (name) => [...new Set(given.getAll(name).filter((text) => CHIP.test(text)))];
+  const marks = { like: chips("plus"), unlike: chips("minus") };
   const number = (name, least, most, otherwise) => {
     const value = Number(given.get(name) || NaN);
     return Number.isInteger(value) && value >= least && value <= most ? value : otherwise;
@@ -22,6 +23,7 @@ export function read(search, info) {
     unlike: chips("unlike"),
     k: number("k", 1, info.limits.k, COUNTS[0]),
     bbox: /^(-?[\d.]+,){3}-?[\d.]+$/.test(box ?? "") ? box : null,
+    marks: marks.like.length || marks.unlike.length ? marks : null, // not searched with yet
   };
 }
 
@@ -32,13 +34,20 @@ export function readView(search) {
   return parts.length === 3 && parts[0] >= 0 && parts.every((part, index) => Math.abs(part) <= most[index]) ? parts : null;
 }
 
-/** The address of a question and a view of the map. */
-export function write(question, view) {
+/** Whether marks are not those of the question. */
+export const differ = (marks, question) => ["like", "unlike"].some((name) => marks[name].join() !== question[name].join());
+
+/** The address of a question, a view of the map, and marks that were not searched with yet. */
+export function write(question, view, marks) {
   const query = new URLSearchParams({ year: question.year });
   if (question.mode === "change") query.set("view", "change");
   for (const name of ["like", "unlike"]) for (const chip of question[name]) query.append(name, chip);
   if (question.k !== COUNTS[0]) query.set("k", question.k);
   if (question.bbox) query.set("bbox", question.bbox);
+  if (marks && differ(marks, question)) {
+    for (const chip of marks.like) query.append("plus", chip);
+    for (const chip of marks.unlike) query.append("minus", chip);
+  }
   if (view) query.set("at", view);
   return `?${query.toString().replaceAll("%2C", ",").replaceAll("%2F", "/")}`;
 }

@@ -1,7 +1,7 @@
 // The whole answer beside the first hits: a layer on the map, and a slider that cuts it.
 
 import { Problem, address } from "./api.js";
-import { Layer } from "./layer.js";
+import { Colours, Layer } from "./layer.js";
 import { find } from "./panel.js";
 import { layerRequest } from "./question.js";
 
@@ -23,6 +23,24 @@ export class Whole {
     this.layer = null;
     find("whole").hidden = !isAnswered;
     await this.#change();
+  }
+
+  /** The opening view: a colour for every chip. Resolves to whether they are shown. */
+  async colours() {
+    const { map, question } = this.context();
+    if (!map) return false;
+    const { signal } = (this.asking = new AbortController());
+    try {
+      this.opening = this.opening?.year === question.year ? this.opening : { year: question.year, colours: await Colours.load(question.year, signal) };
+      await map.ready;
+    } catch {
+      return false; // the map shows what is embedded all the same
+    }
+    if (signal.aborted) return false;
+    const { grid } = this.context();
+    this.opening.colours.paint(this.canvas, grid);
+    map.lay(this.canvas, this.opening.colours.bounds(grid));
+    return true;
   }
 
   /** Takes the theme's colours. */
