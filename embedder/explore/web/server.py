@@ -113,9 +113,7 @@ def make_app(
 ) -> FastAPI:
     """The application. It answers to its own names and `allowed_hosts`; a proxy that serves it below a path says which in `root_path`."""
     # FastAPI's own documentation pages load scripts from elsewhere; /openapi.json says the same.
-    app = FastAPI(
-        title="WorldCover embeddings", version=__version__, docs_url=None, redoc_url=None, responses=PROBLEMS, root_path=root_path
-    )
+    app = FastAPI(title="WorldCover embeddings", version=__version__, docs_url=None, redoc_url=None, responses=PROBLEMS)
     app.add_middleware(GZipMiddleware, minimum_size=1_000)
     if host not in ANY_HOST:
         _add_host_check(app, {"127.0.0.1", "::1", "localhost", _plain(host), *map(_plain, allowed_hosts)})

@@ -327,6 +327,7 @@ function listen() {
   });
   window.addEventListener("popstate", () => {
     page.question = read(location.search, page.info);
+    page.draft = null; // of what was seen before
     const view = readView(location.search);
     if (view) page.map?.jump(view);
     run();
