@@ -42,6 +42,11 @@ UNDER_A_MERIDIAN = """x => {
     const { lng } = map.unproject([x - map.getContainer().getBoundingClientRect().left, 0]);
     map.jumpTo({ center: [map.getCenter().lng + Math.round(lng) - lng, map.getCenter().lat] });
 }"""
+OPACITIES = """() => {
+    const { map } = document.getElementById('map');
+    const asked = [['coverage', 'fill-opacity'], ['layer', 'raster-opacity']];
+    return asked.map(([layer, property]) => Number(map.getPaintProperty(layer, property).toFixed(3)));
+}"""
 BADGES_AT = """place => {
     const map = document.getElementById('map').map;
     const { x, y } = map.project(place);
@@ -418,13 +423,18 @@ def test_the_base_map_is_asked_for_where_one_is_configured(page: Page, explorer:
         page.wait_for_selector("#map[data-idle]")
         expect(page.locator("#attribution")).to_contain_text("Base map: Maps by a neighbour, ODbL")
         assert asked
+        expect(page.locator("#told")).to_contain_text("like colour")
+        assert page.evaluate(OPACITIES) == [0.18, 0.6]  # the base map is seen below what is embedded, and below its colours
+        page.get_by_label("Over the base map").fill("0.2")
+        assert page.evaluate(OPACITIES) == [0.06, 0.2]
 
 
-def test_a_narrow_page_fits_and_every_control_has_a_name(page: Page, site: str, chips: list[Chip]) -> None:
-    page.set_viewport_size({"width": 390, "height": 844})
+@pytest.mark.parametrize("width", [320, 390])
+def test_a_narrow_page_fits_and_every_control_has_a_name(page: Page, site: str, chips: list[Chip], width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
     open_page(page, f"{site}/?year=2020&like={chips[0].id}&like={chips[1].id}")
     expect(hits(page)).to_have_count(12)
-    assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= width
     assert page.locator("#scroll").evaluate("panel => panel.scrollWidth <= panel.clientWidth")
     nameless = (
         "all => all.filter(one => !(one.textContent.trim() || one.ariaLabel || one.title || one.labels?.length)).map(one => one.outerHTML)"

@@ -3,9 +3,12 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import PATIENCE_MS
 from tests.browser.test_page import open_page
+
+expect.set_options(timeout=PATIENCE_MS)
 
 PARSE = """async texts => {
     const { parsePlace } = await import("./js/places.js");
@@ -42,3 +45,21 @@ def test_a_place_is_read_in_any_order_and_form(page: Page, site: str) -> None:
         assert place == pytest.approx([-75.655, 37.69], abs=1e-9), text
     assert dict(zip(NOT_PLACES, found[len(IN_DEGREES) :], strict=False)) == dict.fromkeys(NOT_PLACES)
     assert found[-3:] == ["off"] * 3
+
+
+def test_a_town_is_found_suggested_and_named_on_the_map(page: Page, site: str) -> None:
+    open_page(page, f"{site}/?at=7/36.9/-76.3")
+    expect(page.locator("#names")).to_contain_text("Virginia Beach")
+    box = page.locator("#place")
+    box.fill("norfolk, v")
+    expect(page.locator("#suggestions option").first).to_have_attribute("value", "Norfolk, VA")
+    box.fill("Norfolk, VA")
+    box.press("Enter")
+    west, north = -125, 50
+    pixels = page.evaluate("fetch('api/info').then(reply => reply.json()).then(info => info.chip_pixels)")
+    size = pixels / 12_000
+    chip = f"c{int((-76.285 - west) / size):04d}r{int((north - 36.847) / size):04d}"
+    expect(page.locator("#question h2")).to_have_text(chip)
+    box.fill("Nowhere, ZZ")
+    box.press("Enter")
+    assert "or a town" in box.evaluate("input => input.validationMessage")

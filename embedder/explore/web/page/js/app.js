@@ -5,11 +5,14 @@ import { Covered, Grid, coordinates } from "./chips.js";
 import { holdFocus, listenToKeys, releaseFocus } from "./keys.js";
 import { ChipMap } from "./map.js";
 import { drawControls, drawFrame, drawHits, drawLoading, drawMarks, drawMessage, drawQuestion, drawTokens, drawYears, find, make } from "./panel.js";
+import { Names, nameOf } from "./names.js";
 import { parsePlace } from "./places.js";
 import { differ, read, readView, request, write } from "./question.js";
 import { Whole } from "./whole.js";
 
-const page = { info: null, grid: null, map: null, question: null, draft: null, hits: [], coverage: new Map(), asking: null, whole: null };
+const page = { info: null, grid: null, map: null, question: null, draft: null, hits: [], coverage: new Map(), asking: null, whole: null, names: null };
+
+const MOST_SUGGESTIONS = 8;
 
 /** Starts with what can be searched. */
 async function start() {
@@ -27,6 +30,7 @@ async function start() {
   const asked = new URLSearchParams(location.search).get("year");
   page.question = read(location.search, page.info);
   startMap();
+  nameMap();
   keep();
   await run();
   if (asked && Number(asked) !== page.question.year) tell(`There is nothing of ${asked} here: this is ${page.question.year}.`);
@@ -41,6 +45,13 @@ function startMap() {
     find("no-map").hidden = false;
     find("here").nextElementSibling.textContent = "In this view only (needs the map)";
   }
+}
+
+/** The page works without names, and before they are there. */
+async function nameMap() {
+  page.names = await Names.load().catch(() => null);
+  await page.map?.ready;
+  if (page.names) page.map?.name(page.names);
 }
 
 /** Asks another question, with what is marked: a new entry of the history. */
@@ -137,7 +148,9 @@ function nothing() {
 async function invite(covered) {
   const { question } = page;
   showOnMap();
-  drawMessage("Click a place on the map", "The chips whose embeddings are nearest to its own are shown here. Or type a chip id, or longitude and latitude, above.", [
+  const what =
+    "Of each square of ground, a chip, a model made an embedding: numbers that stand for what its satellite picture shows. The chips whose numbers are nearest to those of the place are shown here, as its likes elsewhere. Or type a town, a place in degrees, or a chip id above.";
+  drawMessage("Click a place on the map", what, [
     "Take any chip",
     async () => {
       const id = (await covered)?.any();
@@ -201,13 +214,13 @@ function openPlace(text) {
   const input = find("place");
   input.setCustomValidity("");
   if (/^c\d{4}r\d{4}$/i.test(trimmed)) return travel(trimmed.toLowerCase());
-  const place = parsePlace(trimmed, page.grid.bounds);
-  if (place) return travel(page.grid.at(...place));
+  const place = parsePlace(trimmed, page.grid.bounds) ?? page.names?.find(trimmed);
+  if (place && page.grid.at(...place)) return travel(page.grid.at(...place));
   const { west, south, east, north } = page.grid.bounds;
   input.setCustomValidity(
-    place === undefined
+    place !== null && !/^[^\d]+$/.test(trimmed)
       ? `Off the grid: longitude ${west} to ${east}, latitude ${south} to ${north}`
-      : "Type a chip id, such as c1155r0287, or a place in degrees, such as 37.7, -75.6 or 37°41′N 75°39′W",
+      : "Type a chip id, such as c1155r0287, a place in degrees, such as 37.7, -75.6, or a town, such as Norfolk, VA",
   );
   return input.reportValidity();
 }
@@ -266,7 +279,7 @@ function say(text) {
 
 function colours() {
   const probe = document.body.appendChild(make("i"));
-  const names = ["paper", "graticule", "grid", "coverage", "edge", "ink", "hit", "query", "like", "unlike"];
+  const names = ["paper", "graticule", "grid", "coverage", "edge", "ink", "shore", "hit", "query", "like", "unlike"];
   const found = names.map((name) => {
     probe.style.color = `var(--map-${name})`;
     return [name, getComputedStyle(probe).color];
@@ -297,7 +310,11 @@ function listen() {
     event.preventDefault();
     openPlace(find("place").value);
   });
-  find("place").addEventListener("input", (event) => event.target.setCustomValidity(""));
+  find("place").addEventListener("input", ({ target }) => {
+    target.setCustomValidity("");
+    const named = page.names?.matches(target.value, MOST_SUGGESTIONS) ?? [];
+    find("suggestions").replaceChildren(...named.map((place) => make("option", { value: nameOf(place) })));
+  });
   find("theme").addEventListener("click", switchTheme);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", colourMap);
   find("show-help").addEventListener("click", () => find("help").showModal());
@@ -305,6 +322,8 @@ function listen() {
   find("years").addEventListener("click", ({ target }) => target.dataset.year && go({ year: Number(target.dataset.year) }));
   find("count").addEventListener("change", ({ target }) => go({ k: Number(target.value) }));
   find("here").addEventListener("change", ({ target }) => go({ bbox: target.checked ? (page.map?.bbox() ?? null) : null }));
+  find("fade").hidden = !page.info.basemap;
+  find("fade").lastElementChild.addEventListener("input", ({ target }) => page.map?.fade(Number(target.value)));
   find("search-view").addEventListener("click", () => go({ bbox: page.map.bbox() }));
   find("fit").addEventListener("click", () => page.map.fit());
   find("again").addEventListener("click", again);

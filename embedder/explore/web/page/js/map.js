@@ -16,6 +16,7 @@ const CALM = matchMedia("(prefers-reduced-motion: reduce)");
 export class ChipMap {
   constructor(container, { info, grid, view, colours, pick, hover, moved }) {
     this.grid = grid;
+    this.opacity = info.basemap ? 0.6 : 1; // of what lies over a base map
     this.marked = [];
     this.overlays = new Map(); // pictures on the map: layer by address
     const { west, south, east, north } = grid.bounds;
@@ -56,7 +57,10 @@ export class ChipMap {
       hover();
     });
     this.map.on("styleimagemissing", ({ id }) => badge(this.map, id, this.colours));
-    this.map.on("move", () => drawGraticule(this.map));
+    this.map.on("move", () => {
+      drawGraticule(this.map);
+      this.#drawNames();
+    });
     this.map.on("moveend", () => {
       this.#lines();
       this.#showPicturesSoon();
@@ -81,7 +85,7 @@ export class ChipMap {
     const source = (data = EMPTY, more = {}) => ({ type: "geojson", data, ...more });
     const far = Math.log2((LEAST_WIDTH * 360) / (512 * this.grid.size)); // the zoom below which a badge is larger than its chip
     const badges = (id, more, layout) => ({ id, type: "symbol", source: id, ...more, layout: { "icon-image": ["get", "badge"], "symbol-sort-key": ["get", "order"], "icon-padding": 0, ...layout } });
-    const sources = { graticule: source(), grid: source(box(this.whole)), coverage: source(), view: source(), hover: source() };
+    const sources = { graticule: source(), grid: source(box(this.whole)), coverage: source(), view: source(), hover: source(), backdrop: source("data/backdrop.json") };
     Object.assign(sources, { examples: source(), hits: source(EMPTY, { promoteId: "chip_id" }), ranks: source(), "ranks-far": source() });
     const line = (id, from, width, more = {}) => ({ id, type: "line", source: from, paint: { "line-width": width, ...more } });
     const active = (yes, no) => ["case", ["boolean", ["feature-state", "active"], false], yes, no];
@@ -89,8 +93,10 @@ export class ChipMap {
       { id: "paper", type: "background" },
       line("graticule", "graticule", 1),
       line("grid", "grid", 1, { "line-dasharray": [3, 3] }),
-      { id: "coverage", type: "fill", source: "coverage", paint: { "fill-antialias": false, "fill-opacity": info.basemap ? 0.12 : 1 } },
+      { id: "coverage", type: "fill", source: "coverage", paint: { "fill-antialias": false, "fill-opacity": this.#tint(info.basemap) } },
       line("coverage-edge", "coverage", 1),
+      line("borders", "backdrop", ["match", ["get", "kind"], "country", 1.4, 0.8], { "line-dasharray": [4, 2], "line-opacity": 0.55 }),
+      line("shores", "backdrop", ["match", ["get", "kind"], "coast", 1.2, 0.8], { "line-opacity": 0.8 }),
       line("view", "view", 1.5, { "line-dasharray": [4, 3] }),
       line("hover", "hover", 2),
       line("hits-casing", "hits", active(7, 4), { "line-color": "#fff", "line-opacity": 0.9 }),
@@ -104,6 +110,9 @@ export class ChipMap {
       sources.basemap = { type: "raster", tiles: [info.basemap], tileSize: 256 };
       layers.splice(1, 0, { id: "basemap", type: "raster", source: "basemap" });
     }
+    const shores = ["in", ["get", "kind"], ["literal", ["coast", "lake"]]];
+    Object.assign(layers.find(({ id }) => id === "shores"), { filter: shores });
+    Object.assign(layers.find(({ id }) => id === "borders"), { filter: ["!", shores] });
     return { version: 8, sources, layers };
   }
 
@@ -117,9 +126,21 @@ export class ChipMap {
     paint("coverage", "fill-color", colours.coverage);
     paint("coverage-edge", "line-color", colours.edge);
     paint("view", "line-color", colours.ink);
+    paint("shores", "line-color", colours.shore);
+    paint("borders", "line-color", colours.shore);
     paint("hover", "line-color", colours.ink);
     paint("hits", "line-color", colours.hit);
     paint("examples", "line-color", ["match", ["get", "kind"], "unlike", colours.unlike, "like", colours.like, colours.query]);
+  }
+
+  /** Names places on the map from now on. */
+  name(names) {
+    this.names = names;
+    this.#drawNames();
+  }
+
+  #drawNames() {
+    this.names?.draw(this.map, document.getElementById("names"));
   }
 
   /** What is embedded in a year: the answer of /api/coverage, and the chips of it. */
@@ -152,7 +173,20 @@ export class ChipMap {
     const [west, south, east, north] = bounds;
     const coordinates = [[west, north], [east, north], [east, south], [west, south]];
     this.map.addSource("layer", { type: "canvas", canvas, coordinates, animate: false });
-    this.map.addLayer({ id: "layer", type: "raster", source: "layer", paint: { "raster-fade-duration": 0, "raster-resampling": "nearest" } }, "coverage-edge");
+    const paint = { "raster-fade-duration": 0, "raster-resampling": "nearest", "raster-opacity": this.opacity };
+    this.map.addLayer({ id: "layer", type: "raster", source: "layer", paint }, "coverage-edge");
+  }
+
+  /** How much of a base map what lies over it hides: 0 to 1. */
+  fade(opacity) {
+    this.opacity = opacity;
+    this.map.setPaintProperty("coverage", "fill-opacity", this.#tint(true));
+    if (this.map.getLayer("layer")) this.map.setPaintProperty("layer", "raster-opacity", opacity);
+  }
+
+  /** Of what is embedded: light over a base map, of which its outline is enough. */
+  #tint(hasBasemap) {
+    return hasBasemap ? 0.3 * this.opacity : 1;
   }
 
   /** Stresses one hit's box. */

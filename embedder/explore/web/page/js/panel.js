@@ -60,11 +60,14 @@ export function drawControls(info, question) {
   find("cost").replaceChildren(...cost.map((line) => make("li", {}, line)));
   for (const button of find("modes").children) button.setAttribute("aria-pressed", button.dataset.mode === question.mode);
   for (const button of find("years").children) button.setAttribute("aria-pressed", Number(button.dataset.year) === question.year);
+  const change = question.mode === "change"; // which compares both years, whichever is shown
+  find("years-of").hidden = !change;
+  find("years").setAttribute("aria-label", change ? "Year of the map’s pictures" : "Year");
   const counts = [...new Set([...COUNTS, question.k])].sort((a, b) => a - b);
   find("count").replaceChildren(...counts.map((count) => make("option", { value: count, selected: count === question.k }, String(count))));
   find("here").checked = Boolean(question.bbox);
   const base = info.basemap ? ` · Base map: ${info.basemap_attribution ?? new URL(info.basemap.replaceAll(/[{}]/g, "")).hostname}` : "";
-  find("attribution").textContent = `${attribution}${base} · MapLibre`;
+  find("attribution").textContent = `${attribution}${base} · Natural Earth · GeoNames (CC BY 4.0) · MapLibre`;
   const [, parameters] = request(question, info);
   for (const link of find("download").querySelectorAll("a")) link.href = address("download", { format: link.dataset.format, ...parameters });
 }
