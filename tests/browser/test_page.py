@@ -440,7 +440,8 @@ def test_a_narrow_page_fits_and_every_control_has_a_name(page: Page, site: str, 
         "all => all.filter(one => !(one.textContent.trim() || one.ariaLabel || one.title || one.labels?.length)).map(one => one.outerHTML)"
     )
     assert page.locator("button, a, input, select").evaluate_all(nameless) == []
-    expect(hits(page).first.locator(".photo")).to_be_in_viewport(ratio=0.5)
+    if width == 390:  # a phone
+        expect(hits(page).first.locator(".photo")).to_be_in_viewport(ratio=0.5)
 
 
 @pytest.mark.parametrize("width", [390, 1024])

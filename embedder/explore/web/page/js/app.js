@@ -214,11 +214,12 @@ function openPlace(text) {
   const input = find("place");
   input.setCustomValidity("");
   if (/^c\d{4}r\d{4}$/i.test(trimmed)) return travel(trimmed.toLowerCase());
-  const place = parsePlace(trimmed, page.grid.bounds) ?? page.names?.find(trimmed);
+  const given = parsePlace(trimmed, page.grid.bounds); // undefined off the grid
+  const place = given ?? page.names?.find(trimmed);
   if (place && page.grid.at(...place)) return travel(page.grid.at(...place));
   const { west, south, east, north } = page.grid.bounds;
   input.setCustomValidity(
-    place !== null && !/^[^\d]+$/.test(trimmed)
+    given === undefined || place
       ? `Off the grid: longitude ${west} to ${east}, latitude ${south} to ${north}`
       : "Type a chip id, such as c1155r0287, a place in degrees, such as 37.7, -75.6, or a town, such as Norfolk, VA",
   );
