@@ -84,9 +84,9 @@ def explore_command(  # noqa: PLR0917 - click gives them by name
     explorer = open_output(output, recipe, year, Progress())
     say_when_stopped("the page is closed")
     pictures = explorer.pictures(options)
-    path = root_path.rstrip("/")
-    app = make_app(explorer, pictures, host=host, basemap=below, allowed_hosts=allow_host, root_path=path)
-    serve(app, listening, host, show=show, root_path=path)
+    root = "/" + root_path.strip("/") if root_path.strip("/") else ""
+    app = make_app(explorer, pictures, host=host, basemap=below, allowed_hosts=allow_host, root_path=root)
+    serve(app, listening, host, show=show)
 
 
 def open_output(output: str, recipe: str, years: Sequence[int], progress: Progress) -> "Explorer":

@@ -14,11 +14,11 @@ from embedder.errors import ConfigurationError
 START_LIMIT_S = 10.0
 
 
-def serve(app: FastAPI, listening: socket.socket, host: str, *, show: bool, root_path: str = "") -> None:
-    """Serve until a signal ends the process; `root_path` is where a proxy has it."""
+def serve(app: FastAPI, listening: socket.socket, host: str, *, show: bool) -> None:
+    """Serve until a signal ends the process."""
     found = listening.getsockname()[1]
     address = f"http://{f'[{host}]' if ':' in host else host}:{found}/"
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, root_path=root_path))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
     # Not in the main thread, where uvicorn would take over the signals: the command's own end the process at once.
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="server", daemon=True)
     thread.start()

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from embedder import __version__
 from embedder.errors import EmbedderError, NotFoundError, UsageError
@@ -118,6 +119,7 @@ def make_app(
     if host not in ANY_HOST:
         _add_host_check(app, {"127.0.0.1", "::1", "localhost", _plain(host), *map(_plain, allowed_hosts)})
     _add_headers(app, basemap)
+    app.add_middleware(_Below, root=root_path)
     _add_errors(app)
     _add_search(app, explorer, basemap, root_path)
     _add_files(app, explorer)
@@ -127,6 +129,19 @@ def make_app(
     app.mount("/maplibre", StaticFiles(packages=[("maplibre", "srcjs")]))
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     return app
+
+
+class _Below:
+    """Takes the path off below which a proxy has the page, where the proxy leaves it on."""
+
+    def __init__(self, app: ASGIApp, root: str) -> None:
+        self.app, self.root = app, root
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if self.root and path.startswith(f"{self.root}/"):
+            scope = {**scope, "path": path.removeprefix(self.root)}
+        await self.app(scope, receive, send)
 
 
 def _add_search(app: FastAPI, explorer: Explorer, basemap: Basemap | None, root: str) -> None:

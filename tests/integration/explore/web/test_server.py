@@ -238,6 +238,8 @@ def test_a_base_map_is_the_only_other_host_in_the_policy(explorer: Explorer, tmp
         assert headers["Referrer-Policy"] == "strict-origin"  # which tile servers want
         picture = get(f"{url}/api/chip?year=2020&chip={CHIP.id}", headers={"Host": "hub.example:443"})[2]["picture"]
         assert picture == f"/user/ada/proxy/8000/api/picture/2020/{CHIP.id}.jpg"
+        for path in ("", "/user/ada/proxy/8000"):  # proxies leave it on, or take it off
+            assert get(f"{url}{path}/api/info")[0] == get(f"{url}{path}/js/app.js")[0] == get(f"{url}{path}/")[0] == 200
         refused = get(url, headers={"Host": "evil.example"})[2]["detail"]
         assert "127.0.0.1, ::1, hub.example, localhost only: start it with --allow-host evil.example too" in refused
         assert policy.count("https://") == 2
