@@ -68,8 +68,9 @@ def explore_command(  # noqa: PLR0917 - click gives them by name
         for each, searcher in open_output(output, recipe, year, Progress()).searchers.items():
             click.echo(f"{each}: {describe(measure(searcher))}")
         return
-    from embedder.explore.explorer import PictureOptions  # noqa: PLC0415
+    from embedder.explore.explorer import PictureOptions, unread  # noqa: PLC0415
     from embedder.explore.pictures.wms import LAYER  # noqa: PLC0415
+    from embedder.explore.web.news import News  # noqa: PLC0415
     from embedder.explore.web.serve import listen, serve  # noqa: PLC0415
     from embedder.explore.web.server import OSM, Basemap, make_app  # noqa: PLC0415
 
@@ -85,7 +86,10 @@ def explore_command(  # noqa: PLR0917 - click gives them by name
     say_when_stopped("the page is closed")
     pictures = explorer.pictures(options)
     root = "/" + root_path.strip("/") if root_path.strip("/") else ""
-    app = make_app(explorer, pictures, host=host, basemap=below, allowed_hosts=allow_host, root_path=root)
+    news = News(
+        explorer=explorer, count=lambda: unread(explorer, output, year), reopen=lambda: open_output(output, recipe, year, Progress())
+    )
+    app = make_app(explorer, pictures, host=host, basemap=below, allowed_hosts=allow_host, root_path=root, news=news)
     serve(app, listening, host, show=show)
 
 

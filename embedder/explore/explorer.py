@@ -51,6 +51,10 @@ class Explorer:
         self.recipe, self.searchers = recipe, searchers
         self.published = {each.year: each for each in published}
 
+    def take(self, other: "Explorer") -> None:
+        """Be as another one is, opened later; who still reads keeps the rows that were there."""
+        self.searchers, self.published = other.searchers, other.published
+
     @property
     def years(self) -> list[int]:
         """Those that can be searched."""
@@ -118,6 +122,17 @@ def open_explorer(output: str, recipe: str, years: Sequence[int], progress: Prog
         progress.say(f"NOTE: {storage.remark}")
     published = published_years(storage, chosen, years)
     return Explorer(chosen, published, {each.year: Searcher(open_database(each, progress)) for each in published})
+
+
+def unread(explorer: Explorer, output: str, years: Sequence[int]) -> int:
+    """How many columns are published there, of these years or of all, that the explorer has not, or has as they were before."""
+    count = 0
+    for published in published_years(open_readable(output), explorer.recipe, years):
+        searcher = explorer.searchers.get(published.year)
+        stored = searcher.database.record.columns if searcher else {}
+        known = {column: kept.identity for column, kept in stored.items()}
+        count += sum(known.get(column) != file.identity for column, file in published.columns.items())
+    return count
 
 
 def check_years(before: int, after: int) -> None:

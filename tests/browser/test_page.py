@@ -16,13 +16,14 @@ import urllib3
 from playwright.sync_api import Error, Locator, Page, expect
 
 from embedder.console.progress import Progress
-from embedder.explore.explorer import Explorer, PictureOptions, open_explorer
+from embedder.explore.explorer import Explorer, PictureOptions, open_explorer, unread
 from embedder.explore.pictures.pictures import Pictures
 from embedder.explore.pictures.wms import Wms
+from embedder.explore.web.news import News
 from embedder.explore.web.server import Basemap
 from embedder.grid import Chip
 from tests.browser.conftest import PATIENCE_MS
-from tests.explore_output import write_output
+from tests.explore_output import some, write_output
 from tests.explore_site import served
 from tests.pictures import fake_wms, picture
 
@@ -300,6 +301,23 @@ def test_an_empty_database_says_what_to_do(page: Page, tmp_path: Path, monkeypat
         expect(page.locator("#message")).to_contain_text("Nothing is embedded yet")
         expect(page.locator("#message")).to_contain_text("make demo")
         expect(page.locator("#modes")).to_be_hidden()
+
+
+def test_newly_published_columns_are_offered_and_loaded(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    output = str(write_output(tmp_path / "out", some(range(2))))
+    explorer = open_explorer(output, "clay-v0.1", [], Progress())
+    news = News(
+        explorer=explorer, count=lambda: unread(explorer, output, []), reopen=lambda: open_explorer(output, "clay-v0.1", [], Progress())
+    )
+    with served(explorer, Pictures(tmp_path / "pictures", None, lambda _chip, _year: None), news=news) as site:
+        open_page(page, site)
+        write_output(tmp_path / "out", some(range(3)))
+        page.evaluate("window.dispatchEvent(new Event('focus'))")
+        expect(page.locator("#news")).to_contain_text("1 column is newly published.")
+        page.get_by_role("button", name="Load them").click()
+        expect(page.locator("#about")).to_contain_text("60 chips in 2020")
+        expect(page.locator("#news")).to_be_hidden()
 
 
 def test_a_chip_without_an_embedding_leads_to_the_nearest(page: Page, site: str, chips: list[Chip]) -> None:

@@ -28,6 +28,12 @@ class Problem(BaseModel):
     detail: str = Field(description="One sentence for a person.")
 
 
+class Unread(BaseModel):
+    """What was published since."""
+
+    columns: int
+
+
 class YearInfo(BaseModel):
     """A year that can be searched."""
 

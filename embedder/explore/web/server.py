@@ -26,8 +26,9 @@ from embedder.explore.places import parse_chip
 from embedder.explore.results import MEDIA_TYPES, encode
 from embedder.explore.search import MOST_HITS
 from embedder.explore.web import answers
-from embedder.explore.web.answers import ChipAnswer, Collection, Coverage, Info, Problem
+from embedder.explore.web.answers import ChipAnswer, Collection, Coverage, Info, Problem, Unread
 from embedder.explore.web.coverage import coverage
+from embedder.explore.web.news import News
 from embedder.storage.scratch import scratch_folder
 
 PAGE = Path(__file__).parent / "page"
@@ -111,6 +112,7 @@ def make_app(
     basemap: Basemap | None = None,
     allowed_hosts: Sequence[str] = (),
     root_path: str = "",
+    news: News | None = None,
 ) -> FastAPI:
     """The application. It answers to its own names and `allowed_hosts`; a proxy that serves it below a path says which in `root_path`."""
     # FastAPI's own documentation pages load scripts from elsewhere; /openapi.json says the same.
@@ -122,9 +124,10 @@ def make_app(
     app.add_middleware(_Below, root=root_path)
     _add_errors(app)
     _add_search(app, explorer, basemap, root_path)
-    _add_files(app, explorer)
+    made = _add_files(app, explorer)
     _add_pictures(app, explorer, pictures)
-    _add_layers(app, explorer)
+    coloured = _add_layers(app, explorer)
+    _add_news(app, news, [made, coloured])
     # MapLibre comes with a Python package that is only a carrier here: none of its code is imported.
     app.mount("/maplibre", StaticFiles(packages=[("maplibre", "srcjs")]))
     app.mount("/", StaticFiles(directory=PAGE, html=True))
@@ -166,8 +169,24 @@ def _add_search(app: FastAPI, explorer: Explorer, basemap: Basemap | None, root:
         return Collection.model_validate(answers.collection(root, *answers.change(explorer, years, k, bbox)))
 
 
-def _add_files(app: FastAPI, explorer: Explorer) -> None:
-    made: dict[int, Response] = {}
+def _add_news(app: FastAPI, news: News | None, kept: Sequence[dict[int, Any]]) -> None:
+    @app.get("/api/news")
+    def columns() -> Unread:
+        """How many columns were published since this server read what is."""
+        return Unread(columns=news.columns() if news else 0)
+
+    @app.get("/api/load")
+    def load() -> Unread:
+        """Read them: the answers are of what is published now."""
+        if news:
+            news.load()
+        for each in kept:
+            each.clear()
+        return Unread(columns=0)
+
+
+def _add_files(app: FastAPI, explorer: Explorer) -> dict[int, Any]:
+    made: dict[int, Any] = {}
 
     @app.get("/api/coverage", response_class=Response, responses=COVERAGE)
     def covered(year: Year) -> Response:
@@ -199,6 +218,8 @@ def _add_files(app: FastAPI, explorer: Explorer) -> None:
         headers = {"Content-Disposition": f'attachment; filename="{name}.{form}"'}
         return Response(encode(hits, form, metadata), media_type=MEDIA_TYPES[form], headers=headers)
 
+    return made
+
 
 def _add_pictures(app: FastAPI, explorer: Explorer, pictures: Pictures) -> None:
     @app.get("/api/picture/{year}/{chip}.jpg", response_class=Response, responses=PICTURE)
@@ -221,8 +242,8 @@ def _add_pictures(app: FastAPI, explorer: Explorer, pictures: Pictures) -> None:
         return Response(found.jpeg, media_type="image/jpeg", headers=headers)
 
 
-def _add_layers(app: FastAPI, explorer: Explorer) -> None:
-    coloured: dict[int, tuple[bytes, str]] = {}
+def _add_layers(app: FastAPI, explorer: Explorer) -> dict[int, Any]:
+    coloured: dict[int, Any] = {}
 
     @app.get("/api/colours", response_class=Response, responses=LAYER)
     def colours(year: Year) -> Response:
@@ -267,6 +288,8 @@ def _add_layers(app: FastAPI, explorer: Explorer) -> None:
             content = path.read_bytes()
         headers = {"Content-Disposition": f'attachment; filename="{name}-every-chip.{form}"'}
         return Response(content, media_type=LAYER_TYPES[form], headers=headers)
+
+    return coloured
 
 
 def _add_errors(app: FastAPI) -> None:

@@ -13,6 +13,7 @@ import { Whole } from "./whole.js";
 const page = { info: null, grid: null, map: null, question: null, draft: null, hits: [], coverage: new Map(), asking: null, whole: null, names: null };
 
 const MOST_SUGGESTIONS = 8;
+const NEWS_EVERY = 120_000; // milliseconds
 
 /** Starts with what can be searched. */
 async function start() {
@@ -52,6 +53,31 @@ async function nameMap() {
   page.names = await Names.load().catch(() => null);
   await page.map?.ready;
   if (page.names) page.map?.name(page.names);
+}
+
+/** Looks for columns that were published since, where the server can tell. */
+async function lookForNews() {
+  const { columns } = await ask("news").catch(() => ({ columns: 0 }));
+  find("news").hidden = !columns;
+  find("news").firstElementChild.textContent = `${columns} ${columns === 1 ? "column is" : "columns are"} newly published.`;
+}
+
+async function loadNews({ target }) {
+  target.disabled = true;
+  try {
+    await ask("load");
+    page.info = await ask("info");
+    find("news").hidden = true;
+    page.coverage.clear();
+    page.whole.opening = null;
+    if (page.map) page.map.year = null;
+    drawFrame(page.info);
+    await run();
+  } catch (error) {
+    tell(error.message);
+  } finally {
+    target.disabled = false;
+  }
 }
 
 /** Asks another question, with what is marked: a new entry of the history. */
@@ -323,6 +349,9 @@ function listen() {
   find("years").addEventListener("click", ({ target }) => target.dataset.year && go({ year: Number(target.dataset.year) }));
   find("count").addEventListener("change", ({ target }) => go({ k: Number(target.value) }));
   find("here").addEventListener("change", ({ target }) => go({ bbox: target.checked ? (page.map?.bbox() ?? null) : null }));
+  window.addEventListener("focus", lookForNews);
+  setInterval(() => document.visibilityState === "visible" && lookForNews(), NEWS_EVERY);
+  find("news").lastElementChild.addEventListener("click", loadNews);
   find("fade").hidden = !page.info.basemap;
   find("fade").lastElementChild.addEventListener("input", ({ target }) => page.map?.fade(Number(target.value)));
   find("search-view").addEventListener("click", () => go({ bbox: page.map.bbox() }));

@@ -5,7 +5,10 @@ import { picture } from "./api.js";
 import { around, box, collection } from "./chips.js";
 import { badge, drawGraticule, graticuleStep } from "./drawing.js";
 
-const MOST_PICTURES = 60;
+const MOST_PICTURES = 120;
+const MOST_LOOKED_AT = 4_000; // chips in view, of which the nearest to its middle have pictures
+const TOGETHER = 3; // pictures that are asked for at a time ...
+const PACE = 250; // ... every so many milliseconds
 const LEAST_WIDTH = 24; // of a chip on the screen, pixels, for its picture to be worth a request
 const PICTURES_AFTER = 200; // milliseconds after the last move
 const PADDING = { top: 76, right: 48, bottom: 76, left: 60 }; // what the buttons and labels cover
@@ -254,30 +257,44 @@ export class ChipMap {
     this.map.removeSource(picture);
   }
 
-  /** Pictures of the chips in view where they are few, otherwise of what was found; none where chips are small on the screen. */
+  /** Pictures of the chips in view, nearest to its middle first, then of what was found; none where chips are small on the screen. */
   #showPictures() {
     if (!this.year) return;
+    clearInterval(this.pace);
     const view = this.map.getBounds().toArray().flat(); // west, south, east, north
     const width = (this.grid.size / 360) * 512 * 2 ** this.map.getZoom();
     const inView = (id) => {
       const [west, south, east, north] = this.grid.box(id);
       return west < view[2] && east > view[0] && south < view[3] && north > view[1];
     };
-    const all = this.grid.within(view, 4 * MOST_PICTURES)?.filter((id) => this.#covered(id)) ?? [];
-    const few = all.length && all.length <= MOST_PICTURES ? all : this.marked.filter(inView).slice(0, MOST_PICTURES);
-    const wanted = new Map(width < LEAST_WIDTH ? [] : few.map((id) => [picture(this.year, id), id]));
+    const middle = this.map.getCenter();
+    const away = (id) => {
+      const [lon, lat] = this.grid.middle(id);
+      return (lon - middle.lng) ** 2 + (lat - middle.lat) ** 2;
+    };
+    const covered = this.grid.within(view, MOST_LOOKED_AT)?.filter((id) => this.#covered(id)) ?? [];
+    const nearest = covered.map((id) => [away(id), id]).sort(([one], [other]) => one - other);
+    const chosen = [...new Set([...this.marked.filter(inView), ...nearest.map(([, id]) => id)])].slice(0, MOST_PICTURES);
+    const wanted = new Map(width < LEAST_WIDTH ? [] : chosen.map((id) => [picture(this.year, id), id]));
     for (const url of this.overlays.keys()) {
       if (wanted.has(url)) continue;
       this.#drop(url);
       this.overlays.delete(url);
     }
-    for (const [url, id] of wanted) {
-      if (this.overlays.has(url)) continue;
-      const [west, south, east, north] = this.grid.box(id);
-      const corners = [[west, north], [east, north], [east, south], [west, south]];
-      this.map.addSource(url, { type: "image", url, coordinates: corners });
-      this.map.addLayer({ id: url, type: "raster", source: url, paint: { "raster-fade-duration": 0 } }, "view");
-      this.overlays.set(url, id);
-    }
+    const missing = [...wanted].filter(([url]) => !this.overlays.has(url));
+    const some = () => {
+      for (const [url, id] of missing.splice(0, TOGETHER)) this.#lay(url, id);
+      if (!missing.length) clearInterval(this.pace);
+    };
+    this.pace = setInterval(some, PACE);
+    some();
+  }
+
+  #lay(url, id) {
+    const [west, south, east, north] = this.grid.box(id);
+    const corners = [[west, north], [east, north], [east, south], [west, south]];
+    this.map.addSource(url, { type: "image", url, coordinates: corners });
+    this.map.addLayer({ id: url, type: "raster", source: url, paint: { "raster-fade-duration": 0 } }, "view");
+    this.overlays.set(url, id);
   }
 }
