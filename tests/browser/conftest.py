@@ -13,7 +13,7 @@ from embedder import sample
 from embedder.console.progress import Progress
 from embedder.explore.explorer import Explorer, PictureOptions, open_explorer
 from embedder.explore.vectors.catalogue import EXPLORABLE
-from embedder.grid import COLUMN_PIXELS, TILE_PIXELS
+from embedder.grid import COLUMN_PIXELS, TILE_PIXELS, Chip
 from embedder.recipes import RECIPES
 from embedder.steps.local import run_local
 from embedder.steps.plan import PlanOptions
@@ -82,6 +82,12 @@ def explorer(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             options = PlanOptions(recipe=TINY, year=year, columns=[COLUMN], source=str(source), weights="random:0", precision="fp32")
             assert run_local(str(folder / "out"), options, Progress(), device="cpu").manifest
         yield open_explorer(str(folder / "out"), TINY.name, [], Progress())
+
+
+@pytest.fixture(scope="package")
+def chips(explorer: Explorer) -> list[Chip]:
+    database = explorer.searcher(2020).database
+    return [database.chip(row) for row in range(database.rows)]
 
 
 @pytest.fixture(scope="package")

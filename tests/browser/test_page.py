@@ -57,12 +57,6 @@ BADGES_AT = """place => {
 }"""
 
 
-@pytest.fixture(scope="package")
-def chips(explorer: Explorer) -> list[Chip]:
-    database = explorer.searcher(2020).database
-    return [database.chip(row) for row in range(database.rows)]
-
-
 @contextmanager
 def suppress_network_change(lost: list[str]) -> Iterator[None]:
     try:
