@@ -158,10 +158,11 @@ function card(question, info, feature, distance, most) {
   const face = make(
     "button",
     { className: "face", type: "button", data: { goto: id }, title: "Show on the map (Enter: search from here)" },
-    ...photos,
+    ...photos.flatMap((each) => [each, " "]), // words apart, for what reads them
     make("span", { className: "rank numbers" }, String(properties.rank)),
   );
-  face.setAttribute("aria-label", `${properties.rank}: chip ${id}, ${measure} ${distance}${usual && `, ${usual}`}, ${place}`);
+  const shown = change ? `${changeYears(info).join(" ")} ` : ""; // a name begins with what is seen
+  face.setAttribute("aria-label", `${shown}${properties.rank}: chip ${id}, ${measure} ${distance}${usual && `, ${usual}`}, ${place}`);
   const bar = make("span", { className: "bar", "aria-hidden": "true" });
   bar.style.setProperty("--share", String(Math.max(0, measureOf(feature)) / most));
   const tool = (kind, label) =>
