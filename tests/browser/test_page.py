@@ -17,6 +17,7 @@ from playwright.sync_api import Error, Locator, Page, expect
 
 from embedder.console.progress import Progress
 from embedder.explore.explorer import Explorer, PictureOptions, open_explorer, unread
+from embedder.explore.labels import read_labels, write_labels
 from embedder.explore.pictures.pictures import Pictures
 from embedder.explore.pictures.wms import Wms
 from embedder.explore.web.news import News
@@ -347,6 +348,30 @@ def test_marks_are_not_lost_by_a_stray_click(page: Page, site: str, chips: list[
     assert (in_address(page)["plus"], in_address(page)["minus"]) == ([chips[0].id, marked], [unmarked])
     page.get_by_role("button", name="Search again").click()
     expect(page.locator(".token.unlike")).to_contain_text(unmarked)
+
+
+def test_marks_are_labels_that_classify_reads_and_the_page_opens_again(page: Page, site: str, chips: list[Chip], tmp_path: Path) -> None:
+    like, unlike = [chip.id for chip in chips[:2]], [chip.id for chip in chips[3:5]]
+    query = "".join(f"&{name}={chip}" for name, chosen in (("like", like), ("unlike", unlike)) for chip in chosen)
+    open_page(page, f"{site}/?year=2020{query}")
+    expect(hits(page)).not_to_have_count(0)
+    page.locator("#download summary").click()
+    with page.expect_download() as saving:
+        page.get_by_role("button", name="Save marks").click()
+    saving.value.save_as(tmp_path / "marks.geojson")
+    labels = read_labels(tmp_path / "marks.geojson", chips[0].pixels)
+    found = {
+        f"c{column:04d}r{row:04d}": labels.classes[code] for (column, row), code in zip(labels.chips.tolist(), labels.codes, strict=True)
+    }
+    assert found == dict.fromkeys(like, "like") | dict.fromkeys(unlike, "unlike")
+    write_labels(labels, tmp_path / "again.geojson")
+    open_page(page, site)
+    page.locator("#marks-file").set_input_files(tmp_path / "again.geojson")
+    expect(page.locator("#tokens .token")).to_have_count(4)
+    assert (set(in_address(page)["like"]), set(in_address(page)["unlike"])) == (set(like), set(unlike))
+    (tmp_path / "none.geojson").write_text('{"type": "FeatureCollection", "features": []}')
+    page.locator("#marks-file").set_input_files(tmp_path / "none.geojson")
+    expect(page.locator("#told")).to_contain_text("no chip of the class “like”")
 
 
 def test_an_address_that_cannot_be_is_mended(page: Page, site: str) -> None:

@@ -21,6 +21,9 @@ from embedder.grid import VERSIONS, Bounds
 from embedder.output.credits import composites_of
 from embedder.output.receipt import describe
 
+MOST_EXAMPLES = 50
+"""Likes, and unlikes, of a question."""
+
 
 class Problem(BaseModel):
     """Any answer that is an error."""
@@ -128,7 +131,7 @@ def info(explorer: Explorer, basemap: str | None, basemap_attribution: str | Non
         warnings=explorer.warnings(),
         change_note=change_note(*explorer.years[:2]) if len(years) > 1 else None,
         grid=_numbers(GRID),
-        limits={"k": MOST_HITS, "unlike_weight": UNLIKE_WEIGHT},
+        limits={"k": MOST_HITS, "unlike_weight": UNLIKE_WEIGHT, "examples": MOST_EXAMPLES},
         basemap=basemap,
         basemap_attribution=basemap_attribution,
         version=__version__,

@@ -26,7 +26,7 @@ from embedder.explore.places import parse_chip
 from embedder.explore.results import MEDIA_TYPES, encode
 from embedder.explore.search import MOST_HITS
 from embedder.explore.web import answers
-from embedder.explore.web.answers import ChipAnswer, Collection, Coverage, Info, Problem, Unread
+from embedder.explore.web.answers import MOST_EXAMPLES, ChipAnswer, Collection, Coverage, Info, Problem, Unread
 from embedder.explore.web.coverage import coverage
 from embedder.explore.web.news import News
 from embedder.storage.scratch import scratch_folder
@@ -34,7 +34,6 @@ from embedder.storage.scratch import scratch_folder
 PAGE = Path(__file__).parent / "page"
 ANY_HOST = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
 """Addresses that mean all of this machine's."""
-MOST_EXAMPLES = 50
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "Nothing of that name, or no embedding there, and why."},

@@ -3,6 +3,7 @@
 import { Problem, ask } from "./api.js";
 import { Covered, Grid, coordinates } from "./chips.js";
 import { holdFocus, listenToKeys, releaseFocus } from "./keys.js";
+import { fromLabels, toLabels } from "./labels.js";
 import { ChipMap } from "./map.js";
 import { drawControls, drawFrame, drawHits, drawLoading, drawMarks, drawMessage, drawQuestion, drawTokens, drawYears, find, make } from "./panel.js";
 import { Names, nameOf } from "./names.js";
@@ -182,7 +183,7 @@ async function invite(covered) {
       const id = (await covered)?.any();
       if (id) travel(id);
     },
-  ]);
+  ], ["Open marks …", chooseMarks]);
   if ((await page.whole.colours()) && question === page.question) tell("Colours: chips of like colour have like embeddings (their first three principal components).");
 }
 
@@ -293,6 +294,28 @@ function undo() {
   keep();
 }
 
+function saveMarks() {
+  const blob = new Blob([JSON.stringify(toLabels(page.draft, page.grid))], { type: "application/geo+json" });
+  const link = make("a", { href: URL.createObjectURL(blob), download: "marks.geojson" });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+const chooseMarks = () => find("marks-file").click();
+
+async function openMarks({ target }) {
+  const [file] = target.files;
+  try {
+    const marks = fromLabels(await file.text(), page.grid, page.info.limits.examples);
+    await go({ mode: "similar", ...marks });
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    tell(error.message);
+  } finally {
+    target.value = ""; // the same file can be chosen again
+  }
+}
+
 /** Says something in passing, until the next question. */
 function tell(text) {
   find("told").textContent = text;
@@ -357,6 +380,9 @@ function listen() {
   find("search-view").addEventListener("click", () => go({ bbox: page.map.bbox() }));
   find("fit").addEventListener("click", () => page.map.fit());
   find("again").addEventListener("click", again);
+  find("save-marks").addEventListener("click", saveMarks);
+  find("open-marks").addEventListener("click", chooseMarks);
+  find("marks-file").addEventListener("change", openMarks);
   find("undo").addEventListener("click", undo);
   find("panel").addEventListener("click", ({ target }) => {
     const { goto, like, unlike, open, remove } = target.closest("button")?.dataset ?? {};
