@@ -228,8 +228,12 @@ class Database:
         self._vectors = self._chips_file = -1
 
     def _read(self, into: Vectors, row: int) -> None:
-        if os.preadv(self._vectors, [into.data], row * 4 * self.recipe.width) != into.nbytes:
-            raise self._damaged()
+        left, offset = into.data.cast("B") if into.size else memoryview(b""), row * 4 * self.recipe.width
+        while left:
+            read = os.preadv(self._vectors, [left], offset)  # 2 GiB at a time at most
+            if not read:
+                raise self._damaged()
+            left, offset = left[read:], offset + read
 
     def _damaged(self) -> ConfigurationError:
         return ConfigurationError(f"the cache {self.folder} is damaged (vectors.f32): remove it, and start again")

@@ -1,5 +1,6 @@
 """The cache: filled, resumed, extended, shared."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -51,6 +52,19 @@ def assert_whole(database: Database, content: Content) -> None:
         expected = rows / np.linalg.norm(rows, axis=1, keepdims=True)
         np.testing.assert_allclose(database.vectors([position or 0 for position in positions]), expected, atol=1e-6)
     assert Index(database.folder, 768).rows == database.rows
+
+
+def test_vectors_are_whole_when_the_system_reads_a_part_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = some(range(2))
+    database = opened(write_output(tmp_path / "out", content))
+
+    def part(file: int, buffers: list[memoryview], offset: int) -> int:  # as Linux does beyond 2 GiB
+        data = os.pread(file, min(5_000, len(buffers[0])), offset)
+        buffers[0][: len(data)] = data
+        return len(data)
+
+    monkeypatch.setattr(os, "preadv", part)
+    assert_whole(database, content)
 
 
 def test_the_second_start_reads_no_file(tmp_path: Path) -> None:
