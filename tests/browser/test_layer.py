@@ -55,3 +55,10 @@ def test_the_slider_cuts_every_chip_without_asking_again(page: Page, site: str, 
     assert page.locator("#map").evaluate("map => Boolean(map.map.getLayer('layer'))")
     assert len(asked) == 1
     assert "above=50" in (page.get_by_role("link", name="GeoTIFF").get_attribute("href") or "")
+
+
+def test_there_is_no_layer_where_nothing_is_found(page: Page, site: str, explorer: Explorer) -> None:
+    chip = explorer.searcher(2020).database.chip(0)
+    open_page(page, f"{site}/?year=2020&like={chip.id}&bbox=-100,30,-99,31")
+    expect(page.locator("#message")).to_contain_text("Nothing found here")
+    expect(page.locator("#whole")).to_be_hidden()

@@ -140,7 +140,7 @@ function answered(features) {
   else drawMessage("Nothing found", question.mode === "change" ? "No chip is embedded in both years." : "No other chip is embedded in this year.");
   drawMarks(page.draft, question);
   showOnMap();
-  if (page.map) page.whole.ask(true);
+  if (page.map && features.length) page.whole.ask(true);
   releaseFocus();
   find("fit").hidden = !features.length || !page.map;
   say(features.length ? `${features.length} chips found; the first is ${features[0].id}.` : "Nothing found.");
