@@ -13,7 +13,6 @@ from embedder.console.progress import Progress
 from embedder.errors import UsageError
 
 if TYPE_CHECKING:
-    from embedder.analysis.validate import Estimate
     from embedder.explore.classification import Classification
 
 METHODS = ("logistic", "knn")
@@ -90,33 +89,22 @@ def classify_command(  # noqa: PLR0917 - click gives them by name
 
 def describe(found: "Classification") -> list[str]:
     """Lines to read: what was learnt from, how well it does elsewhere, and the confusion matrix."""
+    from embedder.explore.classification import say_estimate  # noqa: PLC0415
+
     labelled = ", ".join(f"{name} {count:,}" for name, count in found.labelled.items())
-    lines = [f"learnt from {sum(found.labelled.values()):,} chips: {labelled}"]
+    lines = [f"learnt from {sum(found.labelled.values()):,} chips: {labelled}", *found.accuracy]
     tested = found.validation
     if isinstance(tested, str):
-        return [*lines, f"not tested: {tested}"]
-    scores = tested.scores
-    lines += [
-        f"tested on {tested.tested:,} of them, {tested.blocks} blocks of {tested.block_degrees:g} degrees in {tested.folds} folds:",
-        f"accuracy {_figure(scores.accuracy)}, macro F1 {_figure(scores.macro_f1)}",
-        f"who always says the most frequent class has an accuracy of {tested.most_frequent:.3f}",
-    ]
+        return lines
     names = list(found.labelled)
     width = max(map(len, [*names, "true class"]))
     columns = [max(len(name), 7) for name in names]
     heads = "  ".join(f"{name:>{size}}" for name, size in zip(names, columns, strict=True))
     lines.append(f"{'true class':{width}}  said: {heads}  F1")
-    for name, row, f1 in zip(names, scores.confusion, scores.f1, strict=True):
+    for name, row, f1 in zip(names, tested.scores.confusion, tested.scores.f1, strict=True):
         counts = "  ".join(f"{count:>{size},}" for count, size in zip(row, columns, strict=True))
-        lines.append(f"{name:{width}}        {counts}  {_figure(f1)}")
+        lines.append(f"{name:{width}}        {counts}  {say_estimate(f1)}")
     return lines
-
-
-def _figure(estimate: "Estimate") -> str:
-    if estimate.value is None:
-        return "unknown"
-    interval = "" if estimate.low is None else f" ({estimate.low:.3f} to {estimate.high:.3f})"
-    return f"{estimate.value:.3f}{interval}"
 
 
 @click.command("map", epilog=example("embedder map --output build/steps --pca --to build/colours.png"))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from embedder.analysis.blocks import Numbers
 from embedder.analysis.classify import NEIGHBOURS, Classes, Tell, Vectors, learn_classes, learn_nearest, one_hot
-from embedder.analysis.validate import Mask, Validation, validate
+from embedder.analysis.validate import Estimate, Mask, Validation, validate
 from embedder.errors import UsageError, require_extra
 from embedder.explore.labels import Labels, place_labels
 from embedder.explore.layers import Layer
@@ -41,9 +41,29 @@ class Classification:
     notes: tuple[str, ...]
     """Which labels were left out, a line each."""
 
+    @property
+    def accuracy(self) -> list[str]:
+        """Lines to read: how well the method does on other ground."""
+        tested = self.validation
+        if isinstance(tested, str):
+            return [f"not tested: {tested}"]
+        return [
+            f"tested on {tested.tested:,} of them, {tested.blocks} blocks of {tested.block_degrees:g} degrees in {tested.folds} folds:",
+            f"accuracy {say_estimate(tested.scores.accuracy)}, macro F1 {say_estimate(tested.scores.macro_f1)}",
+            f"who always says the most frequent class has an accuracy of {tested.most_frequent:.3f}",
+        ]
+
     def by_class(self) -> dict[str, Mask]:
         """Which of the layer's chips are of each class."""
         return {name: self.layer.fields["class"] == code for code, name in enumerate(self.layer.classes["class"])}
+
+
+def say_estimate(estimate: Estimate) -> str:
+    """A figure and its interval, in words."""
+    if estimate.value is None:
+        return "unknown"
+    interval = "" if estimate.low is None else f" ({estimate.low:.3f} to {estimate.high:.3f})"
+    return f"{estimate.value:.3f}{interval}"
 
 
 def check_method(method: str) -> None:

@@ -1,7 +1,7 @@
 """Labels: chips with a class each, from points and polygons in a file, and the GeoJSON that the page keeps them in."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,15 @@ def make_labels(names: Sequence[str], shapes: Sequence[Any], pixels: int, place:
         codes.append(np.full(len(found), code_of[name]))
     chips, chosen = _each_once(np.concatenate(cells), np.concatenate(codes), classes, pixels, place)
     return Labels(pixels=pixels, chips=chips, codes=chosen, classes=tuple(classes), off_grid=off_grid)
+
+
+def label_chips(classes: Mapping[str, Sequence[Chip]], pixels: int, place: str) -> Labels:
+    """Labels from the chips of each class; ConfigurationError where a chip has two."""
+    names = sorted(classes)
+    cells = [(chip.column, chip.row) for name in names for chip in classes[name]]
+    codes = np.repeat(np.arange(len(names)), [len(classes[name]) for name in names])
+    chips, chosen = _each_once(np.array(cells, np.int64).reshape(-1, 2), codes, names, pixels, place)
+    return Labels(pixels=pixels, chips=chips, codes=chosen, classes=tuple(names))
 
 
 def write_labels(labels: Labels, path: Path) -> None:

@@ -1,6 +1,7 @@
 """Places as people write them: chip ids, longitude and latitude, boxes; and why a place has no embedding."""
 
 import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,11 @@ from embedder.errors import NotFoundError, UsageError
 from embedder.explore.vectors.database import Database
 from embedder.grid import COLUMN_COUNT, COLUMN_PIXELS, HEIGHT_PIXELS, NORTH, TILE_PIXELS, WEST, Chip
 
-__all__ = ["GRID", "GRID_TEXT", "chip_at", "nearest_to", "parse_box", "parse_chip", "parse_chips", "position_of", "why_not"]
+__all__ = ["GRID", "GRID_TEXT", "chip_at", "nearest_to", "pack_chips", "parse_box", "parse_chip", "parse_chips", "position_of", "why_not"]
+
+PACK = "~"
+"""What a text with many chips begins with: four characters of base64url each, its column * rows of the grid + its row in three bytes."""
+KEY_BYTES = 3
 
 
 def parse_chip(text: str, pixels: int) -> Chip:
@@ -26,8 +31,25 @@ def parse_chip(text: str, pixels: int) -> Chip:
 
 
 def parse_chips(names: Sequence[str], pixels: int) -> list[Chip]:
-    """Several."""
-    return [parse_chip(name, pixels) for name in names]
+    """Several, each an id or many in a pack; UsageError where one is neither."""
+    return [chip for name in names for chip in (_unpack(name[1:], pixels) if name.startswith(PACK) else [parse_chip(name, pixels)])]
+
+
+def pack_chips(chips: Sequence[Chip]) -> str:
+    """Chips of one size as one text, which an address holds by the thousand."""
+    keys = b"".join((chip.column * (HEIGHT_PIXELS // chip.pixels) + chip.row).to_bytes(KEY_BYTES) for chip in chips)
+    return PACK + urlsafe_b64encode(keys).decode()
+
+
+def _unpack(text: str, pixels: int) -> list[Chip]:
+    if not re.fullmatch(r"([A-Za-z0-9_-]{4})*", text, re.ASCII):
+        raise UsageError(f"{PACK}{text[:40]!r} is no pack of chips: write four characters of base64url for each, or ids like c1155r0287")
+    raw = urlsafe_b64decode(text)
+    columns, rows = COLUMN_COUNT * COLUMN_PIXELS // pixels, HEIGHT_PIXELS // pixels
+    keys = [int.from_bytes(raw[start : start + KEY_BYTES]) for start in range(0, len(raw), KEY_BYTES)]
+    if off := [index for index, key in enumerate(keys) if key >= columns * rows]:
+        raise UsageError(f"chip {off[0] + 1} of a pack, {text[4 * off[0] : 4 * off[0] + 4]}, is off the grid of {pixels}-pixel chips")
+    return [Chip(column=key // rows, row=key % rows, pixels=pixels) for key in keys]
 
 
 def chip_at(lon: float, lat: float, pixels: int) -> Chip:

@@ -21,8 +21,8 @@ from embedder.grid import VERSIONS, Bounds
 from embedder.output.credits import composites_of
 from embedder.output.receipt import describe
 
-MOST_EXAMPLES = 50
-"""Likes, and unlikes, of a question."""
+MOST_EXAMPLES = 1_000
+"""Likes, and unlikes, of a question; labels of a map of classes."""
 
 
 class Problem(BaseModel):
@@ -165,11 +165,8 @@ def search(  # noqa: PLR0917 - as they stand in the address
     explorer: Explorer, year: int, like: Sequence[str], unlike: Sequence[str], count: int, bbox: str | None
 ) -> tuple[list[Hit], dict[str, Any]]:
     """The hits, and what goes with them."""
-    pixels = explorer.recipe.chip_pixels
-    bounds = None if bbox is None else parse_box(bbox)
-    question = Question(like=parse_chips(like, pixels), unlike=parse_chips(unlike, pixels), count=count, bounds=bounds)
-    hits = explorer.searcher(year).search(question)
-    return hits, explorer.metadata() | {"year": year, "like": list(like), "unlike": list(unlike)}
+    question, metadata = _question(explorer, year, (like, unlike), bbox, count)
+    return explorer.searcher(year).search(question), metadata
 
 
 def change(explorer: Explorer, years: str, count: int, bbox: str | None) -> tuple[list[Hit], dict[str, Any]]:
@@ -190,9 +187,21 @@ def every(  # noqa: PLR0917 - as they stand in the address
         return explorer.change_scores(before, after, bounds), explorer.metadata() | note
     if year is None:
         raise UsageError("neither year nor years is given: give year and like for a search, or years for a change")
-    pixels = explorer.recipe.chip_pixels
-    question = Question(like=parse_chips(like, pixels), unlike=parse_chips(unlike, pixels), bounds=bounds)
-    return explorer.searcher(year).scores(question), explorer.metadata() | {"year": year, "like": list(like), "unlike": list(unlike)}
+    question, metadata = _question(explorer, year, (like, unlike), bbox)
+    return explorer.searcher(year).scores(question), metadata
+
+
+def _question(
+    explorer: Explorer, year: int, examples: tuple[Sequence[str], Sequence[str]], bbox: str | None, count: int = 1
+) -> tuple[Question, dict[str, Any]]:
+    """What is asked, likes and unlikes, and what goes with the answer."""
+    like, unlike = (parse_chips(names, explorer.recipe.chip_pixels) for names in examples)
+    for name, chips in (("like", like), ("unlike", unlike)):
+        if len(chips) > MOST_EXAMPLES:
+            raise UsageError(f"{name} names {len(chips):,} chips: give at most {MOST_EXAMPLES:,}")
+    question = Question(like=like, unlike=unlike, count=count, bounds=None if bbox is None else parse_box(bbox))
+    ids = {"like": [chip.id for chip in like], "unlike": [chip.id for chip in unlike]}
+    return question, explorer.metadata() | {"year": year} | ids
 
 
 def layer(answer: Answer) -> tuple[bytes, str]:

@@ -4,10 +4,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
+from io import BytesIO
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
+from zipfile import ZipFile
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -20,13 +22,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from embedder import __version__
 from embedder.errors import EmbedderError, NotFoundError, UsageError
 from embedder.explore.explorer import Explorer
-from embedder.explore.layers import write_layer
+from embedder.explore.layers import Layer, write_layer
 from embedder.explore.pictures.pictures import Pictures
 from embedder.explore.places import parse_chip
 from embedder.explore.results import MEDIA_TYPES, encode
 from embedder.explore.search import MOST_HITS
 from embedder.explore.web import answers
 from embedder.explore.web.answers import MOST_EXAMPLES, ChipAnswer, Collection, Coverage, Info, Problem, Unread
+from embedder.explore.web.class_maps import MARK, MOST_CLASSES, ClassMaps, class_bytes
 from embedder.explore.web.coverage import coverage
 from embedder.explore.web.news import News
 from embedder.storage.scratch import scratch_folder
@@ -56,6 +59,7 @@ PICTURE: dict[int | str, dict[str, Any]] = {
 BYTES = {"schema": {"type": "string", "format": "binary"}}
 LAYER: dict[int | str, dict[str, Any]] = {200: {"content": {"application/octet-stream": BYTES}}}
 LAYER_TYPES = {"parquet": MEDIA_TYPES["parquet"], "csv": MEDIA_TYPES["csv"], "tif": "image/tiff; application=geotiff"}
+CLASSES = LAYER | {503: {"model": Problem, "description": "Another map is being made: ask again in some seconds."}}
 LAYER_FILE: dict[int | str, dict[str, Any]] = {200: {"content": dict.fromkeys(LAYER_TYPES.values(), BYTES)}}
 EXPECTED = {
     "k": f"1 to {MOST_HITS}",
@@ -64,13 +68,22 @@ EXPECTED = {
     "format": "geojson, csv or parquet; of every chip parquet, csv or tif",
     "above": "a percentile, 0 to 100",
     "missing": "error or empty",
-    "like": f"1 to {MOST_EXAMPLES} chip ids, such as c1155r0287",
-    "unlike": f"at most {MOST_EXAMPLES} chip ids, such as c1155r0287",
+    "like": f"1 to {MOST_EXAMPLES:,} chip ids, such as c1155r0287",
+    "unlike": f"at most {MOST_EXAMPLES:,} chip ids, such as c1155r0287",
+    "mark": f"2 to {MOST_CLASSES} classes, each as {MARK}",
 }
 """What an invalid parameter is answered with."""
 
 Year = Annotated[int, Query(description="A year from /api/info.")]
-Ids = Annotated[list[str], Query(max_length=MOST_EXAMPLES, description="Chip ids, such as c1155r0287; repeat the parameter for several.")]
+Ids = Annotated[
+    list[str],
+    Query(
+        max_length=MOST_EXAMPLES,
+        description="Chip ids, such as c1155r0287; repeat the parameter for several, or give many in one: ~ and four characters of "
+        "base64url for each, column * rows of the grid + row in three bytes.",
+    ),
+]
+Marks = Annotated[list[str], Query(max_length=MOST_CLASSES, description=f"Repeat it for each class: {MARK}, as of like.")]
 Count = Annotated[int, Query(ge=1, le=MOST_HITS, description="How many hits.")]
 Box = Annotated[str | None, Query(description="Only chips that touch west,south,east,north, degrees.")]
 Years = Annotated[str, Query(pattern="^[0-9]{4},[0-9]{4}$", description="Two years, such as 2020,2021.")]
@@ -123,10 +136,11 @@ def make_app(
     app.add_middleware(_Below, root=root_path)
     _add_errors(app)
     _add_search(app, explorer, basemap, root_path)
-    made = _add_files(app, explorer)
+    covered = _add_files(app, explorer)
     _add_pictures(app, explorer, pictures)
     coloured = _add_layers(app, explorer)
-    _add_news(app, news, [made, coloured])
+    maps = _add_classes(app, explorer)
+    _add_news(app, news, [covered.clear, coloured.clear, maps.clear])
     # MapLibre comes with a Python package that is only a carrier here: none of its code is imported.
     app.mount("/maplibre", StaticFiles(packages=[("maplibre", "srcjs")]))
     app.mount("/", StaticFiles(directory=PAGE, html=True))
@@ -168,7 +182,7 @@ def _add_search(app: FastAPI, explorer: Explorer, basemap: Basemap | None, root:
         return Collection.model_validate(answers.collection(root, *answers.change(explorer, years, k, bbox)))
 
 
-def _add_news(app: FastAPI, news: News | None, kept: Sequence[dict[int, Any]]) -> None:
+def _add_news(app: FastAPI, news: News | None, forget: Sequence[Callable[[], None]]) -> None:
     @app.get("/api/news")
     def columns() -> Unread:
         """How many columns were published since this server read what is."""
@@ -179,8 +193,8 @@ def _add_news(app: FastAPI, news: News | None, kept: Sequence[dict[int, Any]]) -
         """Read them: the answers are of what is published now."""
         if news:
             news.load()
-        for each in kept:
-            each.clear()
+        for each in forget:
+            each()
         return Unread(columns=0)
 
 
@@ -211,7 +225,7 @@ def _add_files(app: FastAPI, explorer: Explorer) -> dict[int, Any]:
             name = f"change-{years.replace(',', '-')}"
         elif year is not None:
             hits, metadata = answers.search(explorer, year, like, unlike, k, bbox)
-            name = f"similar-{like[0]}-{year}"
+            name = f"similar-{metadata['like'][0]}-{year}"
         else:
             raise UsageError("neither year nor years is given: give year and like for a search, or years for a change")
         headers = {"Content-Disposition": f'attachment; filename="{name}.{form}"'}
@@ -279,16 +293,48 @@ def _add_layers(app: FastAPI, explorer: Explorer) -> dict[int, Any]:
     ) -> Response:
         """The same as a file: a row, or a pixel, a chip."""
         answer, metadata = answers.every(explorer, year, like, unlike, years, bbox)
-        name = f"change-{years.replace(',', '-')}" if years else f"similar-{like[0]}-{year}"
-        with scratch_folder() as scratch:
-            scratch.mkdir()
-            path = scratch / f"layer.{form}"
-            write_layer(answer.layer(metadata).where(answer.above(above)), path)
-            content = path.read_bytes()
-        headers = {"Content-Disposition": f'attachment; filename="{name}-every-chip.{form}"'}
-        return Response(content, media_type=LAYER_TYPES[form], headers=headers)
+        name = f"change-{years.replace(',', '-')}" if years else f"similar-{metadata['like'][0]}-{year}"
+        return _as_file(answer.layer(metadata).where(answer.above(above)), f"{name}-every-chip", form)
 
     return coloured
+
+
+def _add_classes(app: FastAPI, explorer: Explorer) -> ClassMaps:
+    maps = ClassMaps(explorer)
+
+    @app.get("/api/classify", response_class=Response, responses=CLASSES)
+    def classes(year: Year, mark: Marks) -> Response:
+        """A class for every chip, learnt from marked ones as `embedder classify` does: a byte each, row by row, 0 where there is no chip.
+
+        The header X-Layer says as JSON where they lie, what the classes are, 1 the first, and how well they are told on other ground.
+        """
+        codes, place = class_bytes(maps.get(year, mark))
+        return Response(codes, media_type="application/octet-stream", headers={"X-Layer": place})
+
+    @app.get("/api/classify/download", response_class=Response, responses=LAYER_FILE)
+    def file(form: LayerForm, year: Year, mark: Marks) -> Response:
+        """The same as a file; a GeoTIFF is in a ZIP file, beside the names and colours of its classes."""
+        return _as_file(maps.get(year, mark).layer, f"classes-{year}", form)
+
+    return maps
+
+
+def _as_file(layer: Layer, name: str, form: str) -> Response:
+    """A download; with what stands beside it as a ZIP file."""
+    with scratch_folder() as scratch:
+        scratch.mkdir()
+        path = scratch / f"{name}.{form}"
+        write_layer(layer, path)
+        written = sorted(scratch.iterdir())
+        if len(written) == 1:
+            content, name, kind = path.read_bytes(), path.name, LAYER_TYPES[form]
+        else:
+            packed = BytesIO()
+            with ZipFile(packed, "w") as archive:
+                for each in written:
+                    archive.write(each, each.name)
+            content, name, kind = packed.getvalue(), f"{name}.zip", "application/zip"
+    return Response(content, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
 def _add_errors(app: FastAPI) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedder.explore.places import GRID, chip_at, parse_box, parse_chip
+from embedder.explore.places import GRID, chip_at, parse_box, parse_chip, parse_chips
 from tests.mutations import ODD_TEXT, fuzzed, right_or_refused
 
 PIXELS = st.sampled_from([256, 512])
@@ -23,6 +23,13 @@ NUMBERS = st.one_of(
 def test_a_chip_is_right_or_refused_whatever_is_typed(text: str, pixels: int) -> None:
     chip = right_or_refused(lambda: parse_chip(text, pixels))
     assert chip is None or chip.id == text
+
+
+@fuzzed(200)
+@given(st.lists(st.one_of(ODD_TEXT, st.from_regex(r"~[A-Za-z0-9_-]{0,12}\n?", fullmatch=True)), max_size=3), PIXELS)
+def test_packs_are_right_or_refused_whatever_is_typed(texts: list[str], pixels: int) -> None:
+    chips = right_or_refused(lambda: parse_chips(texts, pixels))
+    assert chips is None or parse_chips([chip.id for chip in chips], pixels) == chips
 
 
 @fuzzed(300)

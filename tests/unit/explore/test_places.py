@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedder.errors import UsageError
-from embedder.explore.places import GRID, chip_at, parse_box, parse_chip
-from embedder.grid import Chip
+from embedder.explore.places import GRID, chip_at, pack_chips, parse_box, parse_chip, parse_chips
+from embedder.grid import COLUMN_COUNT, COLUMN_PIXELS, HEIGHT_PIXELS, Chip
 
 SIZES = st.sampled_from([256, 512])
 
@@ -37,6 +37,24 @@ def test_what_is_no_chip_id_is_refused(text: str) -> None:
 
 def test_smaller_chips_have_more_rows_and_columns() -> None:
     assert parse_chip("c2717r1171", 256) == Chip(column=2717, row=1171, pixels=256)
+
+
+@given(st.data(), SIZES)
+def test_a_pack_holds_chips_in_four_characters_each(data: st.DataObject, pixels: int) -> None:
+    columns, rows = COLUMN_COUNT * COLUMN_PIXELS // pixels, HEIGHT_PIXELS // pixels
+    places = data.draw(st.lists(st.tuples(st.integers(0, columns - 1), st.integers(0, rows - 1)), max_size=40))
+    chips = [Chip(column=column, row=row, pixels=pixels) for column, row in places]
+    text = pack_chips(chips)
+    assert len(text) == 1 + 4 * len(chips)
+    assert parse_chips([text], pixels) == chips
+    assert parse_chips(["c0003r0004", text], pixels)[1:] == chips
+
+
+@pytest.mark.parametrize("text", ["~AAA", "~AAA=", "~AA A", "~____", "~AAAA____", "~\u0660AAA", "~" + "A" * 9_999, "~~AAAA", "~AAAA\n"])
+def test_what_is_no_pack_is_refused(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_chips([text], 512)
+    assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ import urllib3
 from embedder.explore.colours import principal_colours
 from embedder.explore.explorer import Explorer
 from embedder.explore.pictures.pictures import Pictures
+from embedder.explore.places import pack_chips
 from embedder.explore.search import Question
+from embedder.explore.web.answers import MOST_EXAMPLES
 from embedder.explore.web.server import Basemap
 from embedder.grid import Chip
 from tests.explore_output import CHIP
@@ -125,7 +127,7 @@ def test_change_is_ranked_and_its_note_given(page: str) -> None:
         "search?year=2020&like=c0001r0003&bbox=1,2,3",
         "search?year=2020&like=c0001r0003&bbox=-121,30,-122,31",
         "search?year=2020&like=c0001r0003&unlike=c0001r0003",
-        "search?year=2020&" + "&".join(["like=c0001r0003"] * 51),
+        "search?year=2020&" + "&".join(["like=c0001r0003"] * 1_001),
         "chip?year=2020",
         "chip?year=2020&lon=-100",
         "chip?year=2020&lon=nan&lat=40",
@@ -137,6 +139,21 @@ def test_change_is_ranked_and_its_note_given(page: str) -> None:
         "download?format=csv&years=\u0662\u0660\u0662\u0660,\u0662\u0660\u0662\u0661",
         "download?format=exe&year=2020&like=c0001r0003",
         "download?format=csv&year=2020",
+        "search?year=2020&like=~AAA",
+        "search?year=2020&like=~" + "AAJN" * 1_001,
+        "classify?year=2020",
+        "classify?year=2020&mark=a~AAJN",
+        "classify?year=2020&mark=a~AAJNAAJO&mark=a~AAJPAAJQ",
+        "classify?year=2020&mark=a~AAJNAAJO&mark=b~AAJOAAJP",
+        "classify?year=2020&mark=a~AAJN&mark=b~AAJOAAJP",
+        "classify?year=2020&mark=a~____&mark=b~AAJOAAJP",
+        "classify?year=2020&mark=~AAJN&mark=b~AAJOAAJP",
+        "classify?year=2020&mark=a%0A~AAJN&mark=b~AAJOAAJP",
+        "classify?year=2020&mark=" + "a" * 61 + "~AAJN&mark=b~AAJOAAJP",
+        "classify?year=2020&mark=aAAJN&mark=b~AAJOAAJP",
+        "classify?year=2020&" + "&".join(f"mark=c{name}~AAJN" for name in range(11)),
+        "classify?year=2020&mark=b~AAJOAAJP&mark=a~" + "AAJN" * 1_001,
+        "classify/download?format=exe&year=2020&mark=a~AAJN&mark=b~AAJO",
         "picture/2020/passwd.jpg",
         "picture/x/c0001r0003.jpg",
         "coverage",
@@ -207,8 +224,23 @@ def test_only_its_own_names_are_answered(explorer: Explorer, tmp_path: Path, hos
 
 
 def test_too_many_examples_are_said_to_be_too_many(page: str) -> None:
-    many = "&".join(["like=c0001r0003"] * 51)
-    assert get(f"{page}/api/search?year=2020&{many}")[2]["detail"].startswith("like is given too often: give 1 to 50 chip ids")
+    many = "&".join(["like=c0001r0003"] * 1_001)
+    assert get(f"{page}/api/search?year=2020&{many}")[2]["detail"].startswith("like is given too often: give 1 to 1,000 chip ids")
+
+
+def test_a_thousand_likes_and_unlikes_are_taken_packed_or_not(page: str, explorer: Explorer) -> None:
+    database = explorer.searcher(2020).database
+    like, unlike = [database.chip(0)], [database.chip(1)]
+    once = get(f"{page}/api/search?year=2020&like={like[0].id}&unlike={unlike[0].id}")[2]["features"]
+    packs = f"like={pack_chips(like * MOST_EXAMPLES)}&unlike={pack_chips(unlike * MOST_EXAMPLES)}"
+    status, _, packed = get(f"{page}/api/search?year=2020&{packs}")
+    assert status == 200
+    assert [hit["id"] for hit in packed["features"]] == [hit["id"] for hit in once]
+    ids = "&".join([f"like={like[0].id}"] * MOST_EXAMPLES)
+    assert get(f"{page}/api/search?year=2020&{ids}&unlike={unlike[0].id}")[2]["features"] == once
+    _, headers, content = get(f"{page}/api/download?format=geojson&year=2020&like={pack_chips(like)}")
+    assert f"similar-{like[0].id}-2020.geojson" in headers["Content-Disposition"]
+    assert content["like"] == [like[0].id]
 
 
 def test_what_is_no_json_is_described_as_what_it_is(page: str) -> None:
