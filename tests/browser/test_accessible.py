@@ -6,6 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from embedder.explore.places import pack_chips
 from embedder.grid import Chip
 from tests.browser.conftest import PATIENCE_MS
 from tests.browser.test_page import hits, open_page
@@ -48,6 +49,15 @@ def test_the_page_breaks_no_rule_in_any_state(tab: Page, site: str, chips: list[
     tab.get_by_role("button", name="Change").click()
     expect(tab.locator("#note")).to_contain_text("2020 is composite")
     check("change")
+    tab.get_by_role("button", name="Classes").click()
+    expect(tab.get_by_role("alert")).to_contain_text("Mark what is to be told apart")
+    check("classes to be marked")
+    packs = [pack_chips(those).removeprefix("~") for those in (chips[:3], chips[-3:])]
+    open_page(tab, f"{site}/?year=2020&view=classes&mark=water~{packs[0]}&mark=land~{packs[1]}")
+    expect(tab.locator("#class-map tbody tr")).to_have_count(2)
+    check("classified")
+    tab.get_by_role("button", name="Similar").click()
+    check("classes beside a search")
     open_page(tab, f"{site}/?year=2020&like=c0003r0003")
     expect(tab.get_by_role("alert")).to_contain_text("not embedded yet")
     check("not there")

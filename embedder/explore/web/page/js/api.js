@@ -31,17 +31,19 @@ async function persist(url, signal, tries = TRIES) {
   }
 }
 
-/** The server's answer; a Problem where it has none. */
-export async function ask(path, parameters, signal) {
-  const url = address(path, parameters);
-  const reply = await persist(url, signal).catch((error) => {
+/** The server's reply; a Problem where it has no answer. */
+export async function reach(path, parameters, signal) {
+  const reply = await persist(address(path, parameters), signal).catch((error) => {
     if (error.name === "AbortError") throw error;
     throw new Problem("Start “embedder explore” again in the terminal, then try again here.", 0);
   });
-  const answer = await reply.json().catch(() => ({}));
-  if (!reply.ok) throw new Problem(answer.detail ?? `The server answered with status ${reply.status}: see what its terminal says.`, reply.status);
-  return answer;
+  if (reply.ok) return reply;
+  const { detail } = await reply.json().catch(() => ({}));
+  throw new Problem(detail ?? `The server answered with status ${reply.status}: see what its terminal says.`, reply.status);
 }
+
+/** What the server answers in JSON. */
+export const ask = async (path, parameters, signal) => (await reach(path, parameters, signal)).json().catch(() => ({}));
 
 /** A chip's picture; an empty answer where there is none, as the browser's console lists each error. */
 export const picture = (year, id, beside) => `api/picture/${year}/${id}.jpg?missing=empty${beside ? `&beside=${beside}` : ""}`;

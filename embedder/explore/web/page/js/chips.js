@@ -1,12 +1,16 @@
 // Chips as places: their ids, boxes and coordinates.
 
 const TILE_PIXELS = 12_000; // of one degree
+const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"; // of a pack: base64url
+const PLACES = [18, 12, 6, 0]; // bits of a key that each of its four digits has below it
 
 /** The grid of chips that the server describes. */
 export class Grid {
   constructor({ grid: [west, south, east, north], chip_pixels: pixels }) {
     this.bounds = { west, south, east, north };
     this.size = pixels / TILE_PIXELS; // degrees
+    this.rows = Math.round((north - south) / this.size);
+    this.columns = Math.round((east - west) / this.size);
   }
 
   /** The chip that covers a place, or null off the grid. */
@@ -36,12 +40,38 @@ export class Grid {
     const row = (lat) => (this.bounds.north - lat) / this.size;
     const [left, right] = [Math.max(0, Math.floor(column(west))), Math.ceil(column(Math.min(east, this.bounds.east)))];
     const [top, bottom] = [Math.max(0, Math.floor(row(north))), Math.ceil(row(Math.max(south, this.bounds.south)))];
-    if (right <= left || bottom <= top) return [];
-    if ((right - left) * (bottom - top) > most) return null;
-    return Array.from({ length: (right - left) * (bottom - top) }, (_, index) =>
-      id(left + (index % (right - left)), top + Math.floor(index / (right - left))),
-    );
+    return rectangle(left, right, top, bottom, most);
   }
+
+  /** The chips whose middles are in a box, or the one that a smaller box lies in; null where they are more than `most`. */
+  inside([west, south, east, north], most) {
+    const column = (lon) => Math.min(this.columns, Math.max(0, Math.ceil((lon - this.bounds.west) / this.size - 0.5)));
+    const row = (lat) => Math.min(this.rows, Math.max(0, Math.ceil((this.bounds.north - lat) / this.size - 0.5)));
+    const found = rectangle(column(west), column(east), row(north), row(south), most);
+    return found?.length === 0 ? [this.at((west + east) / 2, (south + north) / 2)].filter(Boolean) : found;
+  }
+
+  /** Chips as a text, four characters each, as an address holds many. */
+  pack(chips) {
+    const digits = (key) => PLACES.map((place) => DIGITS[(key >> place) & 63]).join("");
+    return chips.map((chip) => digits(placeOf(chip).reduce((column, row) => column * this.rows + row))).join("");
+  }
+
+  /** The chips of such a text, each once; none where it is no such text. */
+  unpack(text) {
+    if (!/^([\w-]{4})*$/.test(text)) return [];
+    const keys = (text.match(/.{4}/g) ?? []).map((digits) => [...digits].reduce((key, digit) => key * 64 + DIGITS.indexOf(digit), 0));
+    const within = [...new Set(keys)].filter((key) => key < this.columns * this.rows);
+    return within.map((key) => id(Math.floor(key / this.rows), key % this.rows));
+  }
+}
+
+/** The chips of some columns and rows, the latter of each pair not included; null where they are more than `most`. */
+function rectangle(left, right, top, bottom, most) {
+  const wide = right - left;
+  if (wide <= 0 || bottom <= top) return [];
+  if (wide * (bottom - top) > most) return null;
+  return Array.from({ length: wide * (bottom - top) }, (_, index) => id(left + (index % wide), top + Math.floor(index / wide)));
 }
 
 /** [column, row] of a chip. */

@@ -36,27 +36,33 @@ function move(key) {
   return all[next] ? focus(all[next]) : undefined;
 }
 
-/** Calls back `again()`, `open(id)`, `nextYear()` and `nextMode()`. */
-export function listenToKeys({ again, open, nextYear, nextMode }) {
+/** Calls back `again()`, `open(id)`, `nextYear()`, `nextMode()`, `nextTool()` and `undo()`. */
+export function listenToKeys({ again, open, nextYear, nextMode, nextTool, undo }) {
   document.addEventListener("keydown", (event) => {
     const { key, target } = event;
-    const writes = target.matches("input:not([type=checkbox]), select");
-    const elsewhere = target.closest("dialog, .maplibregl-map");
+    const writes = target.matches("input:not([type=checkbox], [type=radio]), select");
+    const elsewhere = target.closest("dialog, .maplibregl-map, [type=radio]");
     if (key === "Escape") {
       find("download").open = false;
       if (writes) target.blur();
     }
+    if (key === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey && !writes) {
+      event.preventDefault();
+      undo();
+    }
     if (event.ctrlKey || event.metaKey || event.altKey || writes || find("help").open) return;
     const hit = current();
-    const press = (kind) => hit?.querySelector(`.${kind}`)?.click(); // changed chips have no such button
+    const press = (kind) => hit?.querySelector(`.${kind}:not([hidden])`)?.click(); // changed chips have no such button
     const actions = {
       "/": () => find("place").select(),
       "?": () => find("help").showModal(),
       s: again,
       y: nextYear,
       c: nextMode,
+      t: nextTool,
       l: () => press("like"),
       u: () => press("unlike"),
+      m: () => press("mark"),
       ...(hit && target.matches(".face") && { Enter: () => open(hit.dataset.id) }),
     };
     if (!elsewhere) for (const arrow of ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]) actions[arrow] = () => move(arrow);

@@ -2,22 +2,22 @@
 
 import { Problem } from "./api.js";
 import { collection } from "./chips.js";
+import { LONGEST_NAME, MOST_CLASSES, Marks } from "./marks.js";
 
-const KINDS = ["like", "unlike"];
 const DIGITS = 1e7;
 
-/** A point in the middle of each marked chip, with its class. */
-export function toLabels(marks, grid) {
-  const feature = (chip, kind) => ({
+/** A point in the middle of each labelled chip, with its class. */
+export function toLabels(labels, grid) {
+  const feature = (chip, name) => ({
     type: "Feature",
     id: chip,
     geometry: { type: "Point", coordinates: grid.middle(chip).map((value) => Math.round(value * DIGITS) / DIGITS) },
-    properties: { class: kind, chip_id: chip },
+    properties: { class: name, chip_id: chip },
   });
-  return collection(KINDS.flatMap((kind) => marks[kind].map((chip) => feature(chip, kind))));
+  return collection(labels.flatMap(([name, chips]) => chips.map((chip) => feature(chip, name))));
 }
 
-/** The marks of a file's text: at most `most` chips a class. A Problem where it holds none. */
+/** The marks of a file's text: at most `most` chips. A Problem where it holds none, or too many. */
 export function fromLabels(text, grid, most) {
   let features;
   try {
@@ -25,17 +25,19 @@ export function fromLabels(text, grid, most) {
   } catch {
     features = null;
   }
-  if (!Array.isArray(features)) throw new Problem("That file is no GeoJSON: open one that “Save marks” made, or points with a class, like or unlike.");
-  const found = { like: new Set(), unlike: new Set() };
+  if (!Array.isArray(features)) throw new Problem("That file is no GeoJSON: open one that “Save marks” made, or points with a class.");
+  const classes = new Map();
   for (const { geometry, properties } of features) {
-    const chips = found[properties?.class];
+    const name = String(properties?.class ?? "").trim().slice(0, LONGEST_NAME);
     const [lon, lat] = middleOf(geometry?.coordinates);
-    const chip = chips && grid.at(lon, lat);
-    if (chip) chips.add(chip);
+    const chip = name && grid.at(lon, lat);
+    if (chip) classes.set(name, [...(classes.get(name) ?? []), chip]);
   }
-  const like = [...found.like].slice(0, most);
-  if (!like.length) throw new Problem("That file has no chip of the class “like” on this grid: open one that “Save marks” made, or points with a class, like or unlike.");
-  return { like, unlike: [...found.unlike].filter((chip) => !found.like.has(chip)).slice(0, most) };
+  if (!classes.size) throw new Problem("That file has no chip with a class on this grid: open one that “Save marks” made, or points with a class.");
+  const marks = [...classes].reduce((made, [name, chips]) => made.put(name, chips), new Marks());
+  if (marks.names.length > MOST_CLASSES) throw new Problem(`That file has ${classes.size} classes: ${MOST_CLASSES} can be marked here, like and unlike among them; “embedder classify” takes more.`);
+  if (marks.count > most) throw new Problem(`That file has ${marks.count.toLocaleString("en")} chips: ${most.toLocaleString("en")} can be marked here; “embedder classify” takes more.`);
+  return marks;
 }
 
 /** [longitude, latitude] of the middle of a geometry's positions. */

@@ -1,6 +1,6 @@
 // Every chip's answer: ranks on the grid of chips, which a threshold cuts without asking the server again.
 
-import { Problem, address } from "./api.js";
+import { reach } from "./api.js";
 
 const BEST = 0xffff; // of a rank; 0 is no chip
 const FINENESS = 8; // rows of the picture for each row of chips, where they are few
@@ -14,7 +14,7 @@ export class Layer {
 
   /** Asks for a question's layer. */
   static async load(parameters, signal) {
-    const { place, body } = await fetchGrid(address("layer", parameters), signal);
+    const { place, body } = await fetchGrid("layer", parameters, signal);
     return new Layer(place, new Uint16Array(body));
   }
 
@@ -29,6 +29,29 @@ export class Layer {
   }
 }
 
+/** A class for every chip. */
+export class ClassMap {
+  constructor({ classes, accuracy, notes, ...place }, codes) {
+    Object.assign(this, { classes, accuracy, notes, place, codes });
+  }
+
+  /** Asks for the classes that are learnt from marks. */
+  static async load(parameters, signal) {
+    const { place, body } = await fetchGrid("classify", parameters, signal);
+    return new ClassMap(place, new Uint8Array(body));
+  }
+
+  bounds(grid) {
+    return boundsOf(this.place, grid);
+  }
+
+  /** `colours` are [r, g, b] of each class. */
+  paint(canvas, grid, colours) {
+    const pixels = Uint32Array.from([0, ...colours.map(pixelOf)]);
+    paintRows(canvas, grid, this.place, (index) => pixels[this.codes[index]]);
+  }
+}
+
 /** A colour for every chip: alike where embeddings are. */
 export class Colours {
   constructor({ column, row, columns, rows }, pixels) {
@@ -37,7 +60,7 @@ export class Colours {
 
   /** Asks for a year's. */
   static async load(year, signal) {
-    const { place, body } = await fetchGrid(address("colours", { year }), signal);
+    const { place, body } = await fetchGrid("colours", { year }, signal);
     return new Colours(place, new Uint32Array(body));
   }
 
@@ -51,9 +74,8 @@ export class Colours {
 }
 
 /** What lies where, and the bytes: little-endian, as every machine with a browser is. */
-async function fetchGrid(url, signal) {
-  const reply = await fetch(url, { signal });
-  if (!reply.ok) throw new Problem((await reply.json().catch(() => ({}))).detail ?? `The server answered with status ${reply.status}.`, reply.status);
+async function fetchGrid(path, parameters, signal) {
+  const reply = await reach(path, parameters, signal);
   return { place: JSON.parse(reply.headers.get("X-Layer")), body: await reply.arrayBuffer() };
 }
 
@@ -91,8 +113,10 @@ function coloursOf(percentile, ramp) {
   for (let rank = first; rank <= BEST; rank++) {
     const place = ((rank - first) / Math.max(1, BEST - first)) * (ramp.length - 1);
     const below = Math.min(ramp.length - 2, Math.floor(place));
-    const [r, g, b] = ramp[below].map((value, band) => Math.round(value + (ramp[below + 1][band] - value) * (place - below)));
-    colours[rank] = (255 << 24) | (b << 16) | (g << 8) | r;
+    colours[rank] = pixelOf(ramp[below].map((value, band) => Math.round(value + (ramp[below + 1][band] - value) * (place - below))));
   }
   return colours;
 }
+
+/** The four bytes of an opaque pixel. */
+const pixelOf = ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;

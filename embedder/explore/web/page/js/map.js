@@ -13,14 +13,18 @@ const LEAST_WIDTH = 24; // of a chip on the screen, pixels, for its picture to b
 const PICTURES_AFTER = 200; // milliseconds after the last move
 const PADDING = { top: 76, right: 48, bottom: 76, left: 60 }; // what the buttons and labels cover
 const EMPTY = collection([]);
+const TINT = 0.45; // opacity of a layer over pictures
+const BOX_FROM = 4; // pixels that are a box and no click
 const CALM = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** Makes the map; throws where the browser can't. `pick(lon, lat)`, `hover(lon, lat, id)` and `moved()` are called back. */
+/** Makes the map; throws where the browser can't. `pick(lon, lat)`, `mark(lon, lat)`, `markBox(bounds)`, `hover(lon, lat, id)` and `moved()` are called back. */
 export class ChipMap {
-  constructor(container, { info, grid, view, colours, pick, hover, moved }) {
+  constructor(container, { info, grid, view, colours, pick, mark, markBox, hover, moved }) {
     this.grid = grid;
     this.opacity = info.basemap ? 0.6 : 1; // of what lies over a base map
-    this.marked = [];
+    this.found = []; // chips that were asked for and found
+    this.tool = "search";
+    this.near = Math.log2((LEAST_WIDTH * 360) / (512 * grid.size)); // the zoom from which chips have pictures, and are larger than badges
     this.overlays = new Map(); // pictures on the map: layer by address
     const { west, south, east, north } = grid.bounds;
     this.whole = [west, south, east, north];
@@ -32,6 +36,7 @@ export class ChipMap {
       maxZoom: 15,
       maxPitch: 0,
       dragRotate: false,
+      boxZoom: false, // a box marks
       pitchWithRotate: false,
       attributionControl: false,
       fadeDuration: 0,
@@ -42,17 +47,15 @@ export class ChipMap {
     this.map.addControl(new maplibregl.NavigationControl({ showCompass: false }), "top-right");
     document.getElementById("scale").append(new maplibregl.ScaleControl({ maxWidth: 110 }).onAdd(this.map)); // above the attribution, however long
     const canvas = this.map.getCanvas();
-    canvas.setAttribute("aria-label", "Map of the embedded chips. Arrows move it, plus and minus zoom, Enter searches from its middle.");
-    canvas.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter") return;
-      const middle = this.map.getCenter();
-      pick(middle.lng, middle.lat);
-    });
-    this.map.on("click", ({ lngLat }) => pick(lngLat.lng, lngLat.lat));
+    const act = ({ lng, lat }, { shiftKey }) => (this.tool === "search" && !shiftKey ? pick : mark)(lng, lat);
+    canvas.addEventListener("keydown", (event) => event.key === "Enter" && act(this.map.getCenter(), event));
+    this.map.on("click", ({ lngLat, originalEvent }) => act(lngLat, originalEvent));
+    this.#drawBoxes(canvas, markBox);
+    this.use(this.tool);
     this.map.on("mousemove", ({ lngLat }) => {
       const id = this.#covered(grid.at(lngLat.lng, lngLat.lat));
       this.#set("hover", id ? collection([box(grid.box(id))]) : EMPTY);
-      canvas.style.cursor = id ? "pointer" : "";
+      canvas.style.cursor = this.tool === "box" ? "crosshair" : id ? "pointer" : "";
       hover(lngLat.lng, lngLat.lat, id);
     });
     this.map.on("mouseout", () => {
@@ -86,9 +89,8 @@ export class ChipMap {
 
   #style(info) {
     const source = (data = EMPTY, more = {}) => ({ type: "geojson", data, ...more });
-    const far = Math.log2((LEAST_WIDTH * 360) / (512 * this.grid.size)); // the zoom below which a badge is larger than its chip
     const badges = (id, more, layout) => ({ id, type: "symbol", source: id, ...more, layout: { "icon-image": ["get", "badge"], "symbol-sort-key": ["get", "order"], "icon-padding": 0, ...layout } });
-    const sources = { graticule: source(), grid: source(box(this.whole)), coverage: source(), view: source(), hover: source(), backdrop: source("data/backdrop.json") };
+    const sources = { graticule: source(), grid: source(box(this.whole)), coverage: source(), marks: source(), drawn: source(), view: source(), hover: source(), backdrop: source("data/backdrop.json") };
     Object.assign(sources, { examples: source(), hits: source(EMPTY, { promoteId: "chip_id" }), ranks: source(), "ranks-far": source() });
     const line = (id, from, width, more = {}) => ({ id, type: "line", source: from, paint: { "line-width": width, ...more } });
     const active = (yes, no) => ["case", ["boolean", ["feature-state", "active"], false], yes, no];
@@ -101,13 +103,16 @@ export class ChipMap {
       line("borders", "backdrop", ["match", ["get", "kind"], "country", 1.4, 0.8], { "line-dasharray": [4, 2], "line-opacity": 0.55 }),
       line("shores", "backdrop", ["match", ["get", "kind"], "coast", 1.2, 0.8], { "line-opacity": 0.8 }),
       line("view", "view", 1.5, { "line-dasharray": [4, 3] }),
+      { id: "marks", type: "fill", source: "marks", paint: { "fill-color": ["get", "colour"], "fill-opacity": 0.3 } },
+      line("marks-edge", "marks", 2.5, { "line-color": ["get", "colour"] }),
       line("hover", "hover", 2),
       line("hits-casing", "hits", active(7, 4), { "line-color": "#fff", "line-opacity": 0.9 }),
       line("hits", "hits", active(4, 2)),
       line("examples-casing", "examples", 6, { "line-color": "#fff", "line-opacity": 0.95 }),
       line("examples", "examples", 3),
-      badges("ranks", { minzoom: far }, { "icon-anchor": "top-left", "icon-offset": [3, 3] }),
-      badges("ranks-far", { maxzoom: far }),
+      line("drawn", "drawn", 2, { "line-dasharray": [3, 2] }),
+      badges("ranks", { minzoom: this.near }, { "icon-anchor": "top-left", "icon-offset": [3, 3] }),
+      badges("ranks-far", { maxzoom: this.near }),
     ];
     if (info.basemap) {
       sources.basemap = { type: "raster", tiles: [info.basemap], tileSize: 256 };
@@ -132,6 +137,7 @@ export class ChipMap {
     paint("shores", "line-color", colours.shore);
     paint("borders", "line-color", colours.shore);
     paint("hover", "line-color", colours.ink);
+    paint("drawn", "line-color", colours.ink);
     paint("hits", "line-color", colours.hit);
     paint("examples", "line-color", ["match", ["get", "kind"], "unlike", colours.unlike, "like", colours.like, colours.query]);
   }
@@ -157,7 +163,7 @@ export class ChipMap {
   /** The chips that were asked for and found. */
   show({ like, unlike, hits, bbox }) {
     const examples = [...like.map((id, index) => [id, index ? "like" : "query"]), ...unlike.map((id) => [id, "unlike"])];
-    this.marked = [...examples.map(([id]) => id), ...hits.map((hit) => hit.id)];
+    this.found = [...examples.map(([id]) => id), ...hits.map((hit) => hit.id)];
     this.#set("examples", collection(examples.map(([id, kind]) => box(this.grid.box(id), { kind })).reverse()));
     this.#set("hits", collection(hits.toReversed()));
     this.#set("view", bbox ? collection([box(bbox.split(",").map(Number))]) : EMPTY);
@@ -169,22 +175,80 @@ export class ChipMap {
     this.#showPictures();
   }
 
-  /** Lays a picture over what is embedded, within [west, south, east, north]; null takes it away. */
-  lay(canvas, bounds) {
+  /** What is marked: [chip, colour] each. */
+  mark(marks) {
+    this.#set("marks", collection(marks.map(([id, colour]) => box(this.grid.box(id), { colour }))));
+  }
+
+  /** What a click does: `search`, `mark`, or `box`, where a drag marks instead of moving the map. */
+  use(tool) {
+    this.tool = tool;
+    this.map.dragPan[tool === "box" ? "disable" : "enable"]();
+    this.map.getContainer().dataset.tool = tool;
+    const enter = tool === "search" ? "searches from its middle, with Shift it marks the chip there" : "marks the chip in its middle";
+    this.map.getCanvas().setAttribute("aria-label", `Map of the embedded chips. Arrows move it, plus and minus zoom, Enter ${enter}.`);
+  }
+
+  /** Boxes are drawn with the tool for it, and beside any with Shift. */
+  #drawBoxes(canvas, done) {
+    let from = null;
+    const place = ({ clientX, clientY }) => {
+      const { left, top } = canvas.getBoundingClientRect();
+      return [clientX - left, clientY - top];
+    };
+    const bounds = (event) => {
+      const [[x, y], [fromX, fromY]] = [place(event), from];
+      if (Math.hypot(x - fromX, y - fromY) < BOX_FROM) return null;
+      const [one, other] = [this.map.unproject([x, y]), this.map.unproject([fromX, fromY])];
+      return [Math.min(one.lng, other.lng), Math.min(one.lat, other.lat), Math.max(one.lng, other.lng), Math.max(one.lat, other.lat)];
+    };
+    const end = () => {
+      from = null;
+      this.#set("drawn", EMPTY);
+      this.use(this.tool);
+    };
+    canvas.addEventListener("pointerdown", (event) => {
+      if (from || !event.isPrimary) return end(); // a second finger zooms
+      if (event.button !== 0 || (this.tool !== "box" && !event.shiftKey)) return undefined;
+      from = place(event);
+      this.map.dragPan.disable();
+      return canvas.setPointerCapture(event.pointerId);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      const drawn = from && bounds(event);
+      if (drawn) this.#set("drawn", collection([box(drawn)]));
+    });
+    canvas.addEventListener("pointerup", (event) => {
+      const drawn = from && bounds(event);
+      if (from) end();
+      if (drawn) done(drawn);
+    });
+    canvas.addEventListener("pointercancel", end);
+    document.addEventListener("keydown", ({ key }) => from && key === "Escape" && end());
+  }
+
+  /** Lays a picture over what is embedded, within [west, south, east, north], below the chips' pictures or as a tint over them; null takes it away. */
+  lay(canvas, bounds, { isTint = false } = {}) {
     if (this.map.getLayer("layer")) this.#drop("layer");
     if (!canvas) return;
     const [west, south, east, north] = bounds;
     const coordinates = [[west, north], [east, north], [east, south], [west, south]];
     this.map.addSource("layer", { type: "canvas", canvas, coordinates, animate: false });
-    const paint = { "raster-fade-duration": 0, "raster-resampling": "nearest", "raster-opacity": this.opacity };
-    this.map.addLayer({ id: "layer", type: "raster", source: "layer", paint }, "coverage-edge");
+    this.isTint = isTint;
+    const paint = { "raster-fade-duration": 0, "raster-resampling": "nearest", "raster-opacity": this.#layerOpacity() };
+    this.map.addLayer({ id: "layer", type: "raster", source: "layer", paint }, isTint ? "view" : "coverage-edge");
   }
 
   /** How much of a base map what lies over it hides: 0 to 1. */
   fade(opacity) {
     this.opacity = opacity;
     this.map.setPaintProperty("coverage", "fill-opacity", this.#tint(true));
-    if (this.map.getLayer("layer")) this.map.setPaintProperty("layer", "raster-opacity", opacity);
+    if (this.map.getLayer("layer")) this.map.setPaintProperty("layer", "raster-opacity", this.#layerOpacity());
+  }
+
+  /** Of a layer: where chips' pictures begin to show, a tint lets them be seen. */
+  #layerOpacity() {
+    return this.isTint ? ["interpolate", ["linear"], ["zoom"], this.near - 1, this.opacity, this.near, TINT * this.opacity] : this.opacity;
   }
 
   /** Of what is embedded: light over a base map, of which its outline is enough. */
@@ -206,7 +270,7 @@ export class ChipMap {
 
   /** Shows all that was found. */
   fit() {
-    const boxes = this.marked.map((id) => this.grid.box(id));
+    const boxes = this.found.map((id) => this.grid.box(id));
     if (boxes.length) this.map.fitBounds(around(boxes), { padding: PADDING, maxZoom: 12, animate: !CALM.matches });
   }
 
@@ -274,7 +338,7 @@ export class ChipMap {
     };
     const covered = this.grid.within(view, MOST_LOOKED_AT)?.filter((id) => this.#covered(id)) ?? [];
     const nearest = covered.map((id) => [away(id), id]).sort(([one], [other]) => one - other);
-    const chosen = [...new Set([...this.marked.filter(inView), ...nearest.map(([, id]) => id)])].slice(0, MOST_PICTURES);
+    const chosen = [...new Set([...this.found.filter(inView), ...nearest.map(([, id]) => id)])].slice(0, MOST_PICTURES);
     const wanted = new Map(width < LEAST_WIDTH ? [] : chosen.map((id) => [picture(this.year, id), id]));
     for (const url of this.overlays.keys()) {
       if (wanted.has(url)) continue;
@@ -294,7 +358,8 @@ export class ChipMap {
     const [west, south, east, north] = this.grid.box(id);
     const corners = [[west, north], [east, north], [east, south], [west, south]];
     this.map.addSource(url, { type: "image", url, coordinates: corners });
-    this.map.addLayer({ id: url, type: "raster", source: url, paint: { "raster-fade-duration": 0 } }, "view");
+    const above = this.isTint && this.map.getLayer("layer") ? "layer" : "view";
+    this.map.addLayer({ id: url, type: "raster", source: url, paint: { "raster-fade-duration": 0 } }, above);
     this.overlays.set(url, id);
   }
 }

@@ -2,7 +2,10 @@
 
 import { address, picture } from "./api.js";
 import { coordinates, distances, measureOf, percent } from "./chips.js";
+import { ASKED, MOST_CLASSES, differences } from "./marks.js";
 import { COUNTS, changeYears, request } from "./question.js";
+
+const MOST_TOKENS = 24;
 
 export const find = (id) => document.getElementById(id);
 
@@ -47,14 +50,14 @@ export function drawFrame(info) {
   find("warning").textContent = info.warnings.map(sentence).join(" ");
   find("years").replaceChildren(...info.years.map(({ year }) => make("button", { type: "button", data: { year } }, String(year))));
   find("years").hidden = info.years.length < 2;
-  find("modes").hidden = !info.change_note;
-  find("modes").parentElement.hidden = info.years.length < 2;
+  find("modes").hidden = info.years.every(({ chips }) => !chips);
+  find("modes").querySelector("[data-mode=change]").hidden = !info.change_note;
 }
 
 const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
 
 /** The switches, as the question stands. */
-export function drawControls(info, question) {
+export function drawControls(info, question, grid) {
   const { chips, attribution, cost } = info.years.find((each) => each.year === question.year);
   find("about").textContent = `${info.recipe} · ${chips.toLocaleString("en")} chips in ${question.year}`;
   find("cost").replaceChildren(...cost.map((line) => make("li", {}, line)));
@@ -68,14 +71,14 @@ export function drawControls(info, question) {
   find("here").checked = Boolean(question.bbox);
   const base = info.basemap ? ` · Base map: ${info.basemap_attribution ?? new URL(info.basemap.replaceAll(/[{}]/g, "")).hostname}` : "";
   find("attribution").textContent = `${attribution}${base} · Natural Earth · GeoNames (CC BY 4.0) · MapLibre`;
-  const [, parameters] = request(question, info);
+  const [, parameters] = request(question, info, grid);
   for (const link of find("download").querySelectorAll("a")) link.href = address("download", { format: link.dataset.format, ...parameters });
 }
 
 /** The chip that is asked for. */
 export function drawQuestion(question, grid) {
   const [id] = question.like;
-  if (question.mode === "change" || !id) return find("question").replaceChildren();
+  if (question.mode !== "similar" || !id) return find("question").replaceChildren();
   const middle = grid.middle(id);
   const facts = make(
     "div",
@@ -98,8 +101,8 @@ export function drawYears({ years }) {
   find("embedded").textContent = `Embedded in ${years.join(" and ")}`;
 }
 
-/** The examples as tokens, each with a button that takes it away. */
-export function drawTokens({ like, unlike }, year) {
+/** The likes and unlikes as tokens, each with a button that takes it away. */
+export function drawTokens(marks, year) {
   const token = (id, kind) =>
     make(
       "li",
@@ -110,8 +113,10 @@ export function drawTokens({ like, unlike }, year) {
       id,
       make("button", { type: "button", title: `Take ${id} away`, data: { remove: id }, "aria-label": `Take ${id} away` }, icon("close")),
     );
-  const tokens = like.length + unlike.length > 1 ? [...like.map((id) => token(id, "like")), ...unlike.map((id) => token(id, "unlike"))] : [];
-  find("tokens")?.replaceChildren(...tokens);
+  const marked = ASKED.flatMap((kind) => marks.of(kind).map((id) => [id, kind]));
+  const more = marked.length - MOST_TOKENS;
+  const tokens = marked.length > 1 ? marked.slice(0, MOST_TOKENS).map(([id, kind]) => token(id, kind)) : [];
+  find("tokens")?.replaceChildren(...tokens, ...(more > 0 ? [make("li", { className: "quiet numbers" }, `and ${more.toLocaleString("en")} more`)] : []));
   for (const image of find("tokens")?.querySelectorAll("img") ?? []) image.addEventListener("error", () => image.remove());
 }
 
@@ -167,7 +172,7 @@ function card(question, info, feature, distance, most) {
   bar.style.setProperty("--share", String(Math.max(0, measureOf(feature)) / most));
   const tool = (kind, label) =>
     make("button", { type: "button", className: kind, title: label, data: { [kind]: id }, "aria-label": `${label}: ${id}` }, icon(kind));
-  const tools = change ? [] : [tool("like", "Like (L)"), tool("unlike", "Unlike (U)")];
+  const tools = change ? [] : [tool("like", "Like (L)"), tool("unlike", "Unlike (U)"), tool("mark", "")];
   return make(
     "li",
     { className: "hit", data: { id } },
@@ -192,21 +197,92 @@ export function drawMessage(title, text, ...actions) {
   find("message").replaceChildren(make("div", { className: "empty" }, make("h2", {}, title), make("p", {}, ...[text].flat()), make("p", { className: "row" }, ...buttons)));
 }
 
-/** Marks, as they stand beside what was last asked. */
-export function drawMarks(draft, question) {
-  const kind = (id) => (draft.like.includes(id) ? "like" : draft.unlike.includes(id) ? "unlike" : "");
+/** The marks of what was found; `active` is the class that a click marks. */
+export function drawMarks(marks, active) {
   for (const hit of find("hits").children) {
-    const mark = kind(hit.dataset.id);
-    hit.classList.toggle("liked", mark === "like");
-    hit.classList.toggle("unliked", mark === "unlike");
-    hit.querySelector(".like")?.setAttribute("aria-pressed", mark === "like");
-    hit.querySelector(".unlike")?.setAttribute("aria-pressed", mark === "unlike");
+    const { id } = hit.dataset;
+    const name = marks.classOf(id);
+    const isNamed = marks.named.includes(name);
+    hit.classList.toggle("liked", name === "like");
+    hit.classList.toggle("unliked", name === "unlike");
+    hit.classList.toggle("marked", isNamed);
+    hit.style.setProperty("--mark", isNamed ? `var(--map-${marks.colourOf(name)})` : "");
+    hit.querySelector(".like")?.setAttribute("aria-pressed", name === "like");
+    hit.querySelector(".unlike")?.setAttribute("aria-pressed", name === "unlike");
+    const button = hit.querySelector(".mark");
+    if (!button) continue;
+    button.hidden = ASKED.includes(active);
+    button.title = `Mark as ${active} (M)`;
+    button.setAttribute("aria-label", `${button.title}: ${id}`);
+    button.setAttribute("aria-pressed", name === active);
   }
-  const differs = (name) => draft[name].filter((id) => !question[name].includes(id)).length + question[name].filter((id) => !draft[name].includes(id)).length;
-  const changes = differs("like") + differs("unlike");
-  find("pending").hidden = !changes;
-  find("again").disabled = !draft.like.length;
-  find("pending").firstElementChild.textContent = draft.like.length
-    ? `${changes} ${changes === 1 ? "mark" : "marks"} not searched with yet`
-    : "Mark at least one chip as like";
+}
+
+/** What can be done with what is marked; `learnt` are the labels of the map of classes that is shown. */
+export function drawPending({ marks, question, learnt, tool, active, canUndo }) {
+  const learns = question.mode === "classes";
+  const lists = (of) => ASKED.map((name) => [name, of[name]]);
+  const pending = learns ? differences(marks.labels, learnt) : differences(lists(marks.question(question)), lists(question));
+  const hasClasses = learns || tool !== "search" || marks.named.length > 0;
+  const likes = marks.of("like").length;
+  find("pending").hidden = !pending && !hasClasses;
+  find("classes").hidden = !hasClasses;
+  const many = (text) => `${pending} ${pending === 1 ? "mark" : "marks"} not ${text} yet`;
+  const chips = `${marks.count.toLocaleString("en")} ${marks.count === 1 ? "chip" : "chips"} marked`;
+  const missing = learns ? !marks.canBeLearnt && "Mark two chips or more of two classes" : pending > 0 && !likes && "Mark at least one chip as like";
+  find("to-do").textContent = missing || (pending ? many(learns ? "learnt from" : "searched with") : chips);
+  find("undo").disabled = !canUndo && !pending;
+  find("again").hidden = learns || !pending;
+  find("again").disabled = !likes;
+  find("classify").hidden = !learns && !marks.named.length;
+  find("classify").disabled = !marks.canBeLearnt || (learns && !pending);
+  drawClasses(marks, active);
+}
+
+/** The classes to mark as. */
+function drawClasses(marks, active) {
+  const list = find("class-list");
+  const hadFocus = list.contains(document.activeElement);
+  const swatch = (name) => {
+    const square = make("i", { className: "swatch", "aria-hidden": "true" });
+    square.style.background = `var(--map-${marks.colourOf(name)})`;
+    return square;
+  };
+  const entry = (name) =>
+    make(
+      "span",
+      { className: "class" },
+      make("label", {}, make("input", { type: "radio", name: "class", value: name, checked: name === active }), swatch(name), make("span", { className: "name" }, name), " ", make("span", { className: "quiet numbers" }, String(marks.of(name).length))),
+      marks.named.includes(name) ? make("button", { type: "button", data: { drop: name }, title: `Remove ${name}`, "aria-label": `Remove ${name}` }, icon("close")) : null,
+    );
+  list.replaceChildren(...marks.names.map(entry));
+  if (hadFocus) list.querySelector(":checked")?.focus();
+  const isFull = marks.names.length >= MOST_CLASSES;
+  for (const control of find("add-class").elements) control.disabled = isFull;
+}
+
+function accuracyOf(classes, lines) {
+  const labelled = classes.reduce((sum, each) => sum + each.labelled, 0);
+  return sentence([`learnt from ${labelled.toLocaleString("en")} chips`, ...lines].join("; ").replaceAll(":; ", ": "));
+}
+
+/** The map of classes: how far it can be believed, its legend, and its files. */
+export function drawClassMap({ classes, accuracy, notes }, marks, hrefOf) {
+  const cell = (text) => make("td", { className: "numbers" }, text);
+  const row = ({ name, labelled, chips, km2, probability }) => {
+    const square = make("i", { className: "swatch", "aria-hidden": "true" });
+    square.style.background = `var(--map-${marks.colourOf(name)})`;
+    const head = make("th", { scope: "row" }, square, name);
+    return make("tr", {}, head, cell(labelled.toLocaleString("en")), cell(chips.toLocaleString("en")), cell(Math.round(km2).toLocaleString("en")), cell(`${Math.round(100 * probability)} %`));
+  };
+  const heads = ["Class", "Learnt from", "Chips", "km²", "Sure"].map((text) => make("th", { scope: "col" }, text));
+  heads.at(-1).title = "Mean probability of the class that is said";
+  const files = [["GeoTIFF", "tif"], ["GeoParquet", "parquet"], ["CSV", "csv"]].map(([name, form]) => make("a", { href: hrefOf(form), download: "" }, name));
+  find("class-map").replaceChildren(
+    make("h2", {}, `A map of ${classes.length} classes`),
+    make("p", {}, accuracyOf(classes, accuracy)),
+    make("div", { className: "table" }, make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...classes.map(row)))),
+    ...notes.map((line) => make("p", { className: "quiet" }, sentence(line))),
+    make("p", { className: "row" }, make("span", { className: "quiet" }, "Download it"), ...files),
+  );
 }

@@ -1,7 +1,7 @@
 // The whole answer beside the first hits: a layer on the map, and a slider that cuts it.
 
 import { Problem, address } from "./api.js";
-import { Colours, Layer } from "./layer.js";
+import { ClassMap, Colours, Layer } from "./layer.js";
 import { find } from "./panel.js";
 import { layerRequest } from "./question.js";
 
@@ -43,6 +43,18 @@ export class Whole {
     return true;
   }
 
+  /** The map of classes that are learnt from what is marked; `colourOf(name)` is [r, g, b]. */
+  async classes(parameters, colourOf, signal) {
+    const found = await ClassMap.load(parameters, signal);
+    const { grid, map } = this.context();
+    await map?.ready;
+    if (map && !signal.aborted) {
+      found.paint(this.canvas, grid, found.classes.map(({ name }) => colourOf(name)));
+      map.lay(this.canvas, found.bounds(grid), { isTint: true });
+    }
+    return found;
+  }
+
   /** Takes the theme's colours. */
   colour() {
     if (this.layer) this.#draw();
@@ -56,7 +68,7 @@ export class Whole {
     const { signal } = (this.asking = new AbortController());
     find("covers").textContent = "Comparing every chip …";
     try {
-      const layer = await Layer.load(layerRequest(question, info), signal);
+      const layer = await Layer.load(layerRequest(question, info, this.context().grid), signal);
       await map.ready;
       if (signal.aborted) return;
       this.layer = layer;
@@ -83,7 +95,7 @@ export class Whole {
     const side = measure === "distance" ? "at most" : "at least";
     find("covers").textContent = `${chips.toLocaleString("en")} chips, ${Math.round(km2).toLocaleString("en")} km²: ${measure} ${side} ${value}`;
     for (const link of find("whole").querySelectorAll("a")) {
-      link.href = address("layer/download", { format: link.dataset.format, above: percentile, ...layerRequest(question, info) });
+      link.href = address("layer/download", { format: link.dataset.format, above: percentile, ...layerRequest(question, info, grid) });
     }
     const dark = getComputedStyle(document.documentElement).getPropertyValue("--is-dark").trim() === "1";
     this.layer.paint(this.canvas, grid, percentile, RAMP[dark ? "dark" : "light"]);
@@ -93,6 +105,6 @@ export class Whole {
   #lay() {
     const { grid, map } = this.context();
     const shown = this.layer && find("whole").open && this.layer.columns;
-    map.lay(shown ? this.canvas : null, shown ? this.layer.bounds(grid) : null);
+    map.lay(shown ? this.canvas : null, shown ? this.layer.bounds(grid) : null, { isTint: true });
   }
 }
