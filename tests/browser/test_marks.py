@@ -208,3 +208,15 @@ def test_classes_are_saved_as_labels_and_opened_again(page: Page, site: str, chi
     page.go_back()
     expect(page.locator("#pending")).to_be_hidden()
     expect(page.locator("#message")).to_contain_text("Click a place on the map")
+
+
+def test_classes_with_long_names_fit_a_narrow_page(page: Page, site: str, chips: list[Chip]) -> None:
+    page.set_viewport_size({"width": 320, "height": 700})
+    names = [f"a class with quite a long name {index}" for index in range(8)]
+    open_page(page, f"{site}/?year=2020&view=classes&{'&'.join(f'mark={packed(name, chips[i : i + 1])}' for i, name in enumerate(names))}")
+    expect(page.get_by_role("radio")).to_have_count(10)
+    expect(page.get_by_role("button", name="Add class")).to_be_disabled()  # there are ten
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 320
+    assert page.locator("#pending").evaluate("marks => marks.scrollWidth <= marks.clientWidth")
+    page.get_by_role("radio", name=names[7]).check()
+    expect(page.get_by_role("radio", name=names[7])).to_be_in_viewport()

@@ -136,5 +136,5 @@ export function distances(features) {
 /** A percentile with as many digits as its distance from 0 or 100 needs. */
 export function percent(value) {
   const edge = Math.min(value, 100 - value);
-  return `${value.toFixed(edge >= 10 ? 0 : edge >= 1 ? 1 : edge >= 0.1 ? 2 : 3)} %`;
+  return `${value.toFixed(edge >= 10 ? 0 : edge >= 1 ? 1 : edge >= 0.1 ? 2 : 3)}\u00a0%`;
 }

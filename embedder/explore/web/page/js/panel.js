@@ -168,6 +168,7 @@ function card(question, info, feature, distance, most) {
   );
   const shown = change ? `${changeYears(info).join(" ")} ` : ""; // a name begins with what is seen
   face.setAttribute("aria-label", `${shown}${properties.rank}: chip ${id}, ${measure} ${distance}${usual && `, ${usual}`}, ${place}`);
+  const beside = percentile === undefined ? null : make("span", { className: "usual" }, change ? usual : `nearer than ${percent(100 - percentile)}`);
   const bar = make("span", { className: "bar", "aria-hidden": "true" });
   bar.style.setProperty("--share", String(Math.max(0, measureOf(feature)) / most));
   const tool = (kind, label) =>
@@ -178,7 +179,7 @@ function card(question, info, feature, distance, most) {
     { className: "hit", data: { id } },
     face,
     bar,
-    make("div", { className: "facts numbers" }, make("span", { className: "id" }, id), make("span", { className: "distance", title: measure === "score" ? "Cosine to the likes, away from the unlikes" : `1 − cosine${change ? " between the years" : ""}; ${usual}` }, change ? `changed by ${distance}` : distance)),
+    make("div", { className: "facts numbers" }, make("span", { className: "id" }, id), make("span", { className: "distance", title: measure === "score" ? "Cosine to the likes, away from the unlikes" : `1 − cosine${change ? " between the years" : ""}; ${usual}` }, change ? `changed by ${distance}` : distance), beside),
     make("div", { className: "marks" }, ...tools, tool("open", "Search from here (Enter)")),
   );
 }
