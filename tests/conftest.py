@@ -1,6 +1,7 @@
 """What all tests share: an environment without the machine's AWS settings, an S3 server, and a proxy that breaks it."""
 
 import fcntl
+import gc
 import os
 import signal
 import subprocess
@@ -21,12 +22,23 @@ forget_other_installs()  # before a test imports rasterio
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a worker has a core: torch's threads would spin while they wait for each other
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process that tests start would compile the package anew
+sys.dont_write_bytecode = False  # and this one all tests
+gc.disable()  # until what is imported has been
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would the processes that tests start
 
 pytest.register_assert_rewrite("tests.commands", "tests.pictures", "tests.tiny_weights")
 
 settings.register_profile("noisy machines", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("noisy machines")
+
+
+def pytest_collection_finish() -> None:
+    """Never look for garbage among what was imported: that takes longer than many a test.
+
+    Duckdb is imported later, by the tests that need it: it calls a leak what is still there at the end.
+    """
+    gc.freeze()
+    gc.enable()
 
 
 class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types

@@ -147,6 +147,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     proxy: FaultyProxy
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or a body waits until the client has confirmed the headers: 40 ms
     timeout = 30
 
     def _serve(self) -> None:

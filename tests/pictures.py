@@ -41,7 +41,7 @@ class FakeWms(BaseHTTPRequestHandler):
 def fake_wms(status: int = 200, kind: str = "image/png", body: bytes = b"", **headers: str) -> Iterator[tuple[str, list[Any]]]:
     handler = type("Handler", (FakeWms,), {"answer": (status, kind, body, headers), "asked": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/wms", handler.asked  # type: ignore[attr-defined]
     finally:

@@ -123,7 +123,7 @@ def _wait_until_it_answers(server: S3Server, process: "subprocess.Popen[bytes]",
                 client.create_bucket(Bucket="started")
                 client.put_object(Bucket="started", Key="started", Body=b"x")
         except (BotoCoreError, ClientError):
-            time.sleep(0.2)
+            time.sleep(0.05)
         else:
             return
     raise RuntimeError(f"SeaweedFS did not start:\n{log.read_text(errors='replace')[-3000:]}")

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies
@@ -14,6 +14,7 @@ import boto3
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.loaders import Loader, create_loader
 from botocore.session import Session
 
 from embedder.errors import ConfigurationError, ConnectionSettingsError, NoS3Error
@@ -63,6 +64,7 @@ def s3_client(
     )
     with s3_errors_at("AWS settings"):
         core = Session()
+        core.register_component("data_loader", _loader(core.get_config_variable("data_path")))
         core.set_config_variable("max_attempts", 1)  # for the clients too that fetch credentials
         if trusted := network.ca_file():
             core.set_config_variable("ca_bundle", trusted)
@@ -86,6 +88,12 @@ def s3_client(
     client.meta.events.register("before-parse.*.*", partial(_check_is_s3s, endpoint=client.meta.endpoint_url))
     client.meta.events.register("after-call.s3.ListObjectsV2", _check_listing)
     return client
+
+
+@cache
+def _loader(data_path: str | None) -> Loader:
+    """What botocore knows of S3, read from its files once for all clients: most of what a client takes to make."""
+    return create_loader(data_path)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import geopandas
 import numpy as np
 import pyarrow as pa
@@ -46,6 +45,12 @@ def embeddings() -> np.ndarray[Any, np.dtype[np.float32]]:
     return values
 
 
+def ask_duckdb(query: str) -> list[tuple[Any, ...]]:
+    import duckdb  # noqa: PLC0415 - see conftest.py
+
+    return duckdb.connect().execute(query).fetchall()
+
+
 @pytest.fixture(scope="module")
 def data() -> bytes:
     return column_file.write(RUN, COLUMN, OUTCOMES, embeddings(), device="cpu", precision="fp32")
@@ -80,7 +85,7 @@ def test_geopandas_reads_only_the_rows_in_a_box(path: Path) -> None:
 
 
 def test_duckdb_reads_embeddings_and_boxes(path: Path) -> None:
-    rows = duckdb.connect().execute(f"SELECT chip_id, embeddings[1], len(embeddings), bbox.xmin, bbox.ymax FROM '{path}'").fetchall()  # noqa: S608 - our own file
+    rows = ask_duckdb(f"SELECT chip_id, embeddings[1], len(embeddings), bbox.xmin, bbox.ymax FROM '{path}'")  # noqa: S608 - our own file
     assert [(row[0], row[1], row[2]) for row in rows] == [(f"c1155r0{row}", first, 768) for row, first in EMBEDDED.items()]
     assert rows[0][3:] == pytest.approx((-125 + 512 * 1155 / 12_000, 50 - 512 * 287 / 12_000), abs=1e-9)
 
@@ -121,7 +126,7 @@ def test_a_column_without_chips_is_a_file_without_rows(tmp_path: Path) -> None:
     frame = geopandas.read_parquet(tmp_path / "empty.parquet")
     assert len(frame) == 0
     assert frame.crs == pyproj.CRS.from_epsg(4326)
-    assert duckdb.connect().execute(f"SELECT count(*) FROM '{tmp_path}/empty.parquet'").fetchall() == [(0,)]  # noqa: S608 - our own file
+    assert ask_duckdb(f"SELECT count(*) FROM '{tmp_path}/empty.parquet'") == [(0,)]  # noqa: S608 - our own file
 
 
 def test_the_same_input_gives_the_same_bytes(data: bytes) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -63,6 +62,8 @@ def test_a_time_is_in_its_year_whatever_the_time_zone(year: int) -> None:
 
 @pytest.mark.parametrize("selected", ["year", "year(datetime)"])
 def test_duckdb_in_new_york_finds_the_rows_of_a_year(selected: str, tmp_path: Path) -> None:
+    import duckdb  # noqa: PLC0415 - see conftest.py
+
     for year in VERSIONS:
         (tmp_path / f"{year}.parquet").write_bytes(file_of(replace(RUN, year=year)))
     connection = duckdb.connect()

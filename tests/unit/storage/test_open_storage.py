@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from botocore.loaders import JSONFileLoader
 
 from embedder.errors import UsageError
 from embedder.storage import open_storage
@@ -37,6 +38,12 @@ class TestUrl:
     def test_root_has_no_slash_at_the_end_when_s3_is_opened(self, monkeypatch: pytest.MonkeyPatch, url: str, root: str) -> None:
         monkeypatch.setenv("AWS_REGION", "us-east-1")
         assert open_storage(url).url == root
+
+    def test_boto_s_own_files_are_read_once_when_s3_is_opened_twice(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_REGION", "us-east-1")
+        open_storage("s3://bucket")
+        monkeypatch.delattr(JSONFileLoader, "load_file")
+        assert open_storage("s3://other").url == "s3://other"
 
     @pytest.mark.parametrize(
         "url", ["", " ", "s3://", "s3:///prefix", "s3:bucket", "s3://bucket/a/../b", "s3://bucket/a//b", "file://host/x", "file:x"]
