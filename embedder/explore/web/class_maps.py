@@ -1,6 +1,7 @@
 """Maps of classes, learnt from chips that are marked on the page: one at a time, and the last one kept."""
 
 import json
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from threading import Lock
@@ -11,9 +12,9 @@ import numpy as np
 from embedder.errors import ConfigurationError, TemporaryError, UsageError
 from embedder.explore.classification import METHODS, Classification, check_method, classify
 from embedder.explore.explorer import Explorer
-from embedder.explore.labels import Labels, label_chips
+from embedder.explore.labels import Labels, label_chips, place_labels
 from embedder.explore.layers import Layer, chip_km2
-from embedder.explore.places import PACK, parse_chips
+from embedder.explore.places import PACK, parse_box, parse_chips
 from embedder.grid import Chip
 
 MOST_CLASSES = 10
@@ -22,7 +23,13 @@ MOST_MARKS = 1_000
 """Chips that a map is learnt from."""
 LONGEST_NAME = 60
 """Of a class, characters."""
+NOT_IN_NAMES = {"Cc", "Cs", "Cn", "Zl", "Zp"}
+"""Unicode's categories of what ends lines, steers terminals, or is no character. Joiners and spaces of all kinds are parts of names."""
 MARK = "name~chips, a class and a pack of its chips: four characters of base64url each"
+
+
+Key = tuple[int, tuple[str, ...], str | None]
+"""Year, marks and box."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,29 +52,37 @@ class ClassMaps:
     def __init__(self, explorer: Explorer) -> None:
         self.explorer = explorer
         self._busy = Lock()
-        self._last: tuple[tuple[int, tuple[str, ...]], ClassMap] | None = None
+        self._last: tuple[Key, ClassMap] | None = None
+        self._cleared = 0
 
     def clear(self) -> None:
-        """Forget the last one."""
+        """Forget the last one, and don't keep the one that is being made: it is of what was there before."""
+        self._cleared += 1
         self._last = None
 
-    def get(self, year: int, marks: Sequence[str]) -> ClassMap:
-        """The map of a year that is learnt from these; UsageError where it can't be, TemporaryError while another one is made."""
-        key, last = (year, tuple(marks)), self._last
+    def get(self, year: int, marks: Sequence[str], bbox: str | None = None) -> ClassMap:
+        """The map of a year, or of a box of it, that is learnt from these; UsageError where it can't be.
+
+        TemporaryError while another one is made, ConfigurationError where scikit-learn is missing or the cache is damaged.
+        """
+        key, last, cleared = (year, tuple(marks), bbox), self._last, self._cleared
         if last and last[0] == key:
             return last[1]
-        labels = parse_marks(marks, self.explorer.recipe.chip_pixels)
+        labels, bounds = parse_marks(marks, self.explorer.recipe.chip_pixels), None if bbox is None else parse_box(bbox)
         database = self.explorer.searcher(year).database
         check_method(METHODS[0])
-        if not self._busy.acquire(blocking=False):
-            raise TemporaryError("another map of classes is being made: try again in some seconds")
         try:
-            made = ClassMap(found=classify(database, labels), metadata=self.explorer.metadata())
+            place_labels(database, labels)
         except ConfigurationError as error:  # of the marks, which are the question here
             raise UsageError(str(error)) from error
+        if not self._busy.acquire(blocking=False):
+            raise TemporaryError("another classification is under way: try again in a moment")
+        try:
+            made = ClassMap(found=classify(database, labels, bounds=bounds), metadata=self.explorer.metadata())
+            if cleared == self._cleared:
+                self._last = key, made
         finally:
             self._busy.release()
-        self._last = key, made
         return made
 
 
@@ -76,7 +91,7 @@ def parse_marks(marks: Sequence[str], pixels: int) -> Labels:
     chips = dict[str, Sequence[Chip]]()
     for mark in marks:
         name, there, pack = mark.rpartition(PACK)
-        if not there or not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        if not there or not name.strip() or len(name) > LONGEST_NAME or NOT_IN_NAMES & {*map(unicodedata.category, name)}:
             raise UsageError(f"mark can't be {mark[:40]!r}: give {MARK}, the name of 1 to {LONGEST_NAME} characters")
         if name in chips:
             raise UsageError(f"class {name} is given twice: give all its chips in one")

@@ -59,8 +59,10 @@ PICTURE: dict[int | str, dict[str, Any]] = {
 BYTES = {"schema": {"type": "string", "format": "binary"}}
 LAYER: dict[int | str, dict[str, Any]] = {200: {"content": {"application/octet-stream": BYTES}}}
 LAYER_TYPES = {"parquet": MEDIA_TYPES["parquet"], "csv": MEDIA_TYPES["csv"], "tif": "image/tiff; application=geotiff"}
-CLASSES = LAYER | {503: {"model": Problem, "description": "Another map is being made: ask again in some seconds."}}
 LAYER_FILE: dict[int | str, dict[str, Any]] = {200: {"content": dict.fromkeys(LAYER_TYPES.values(), BYTES)}}
+BUSY: dict[int | str, dict[str, Any]] = {503: {"model": Problem, "description": "Another classification is under way: ask again."}}
+ZIP = "application/zip"
+CLASSES_FILE = BUSY | {200: {"content": dict.fromkeys([LAYER_TYPES["parquet"], LAYER_TYPES["csv"], ZIP], BYTES)}}
 EXPECTED = {
     "k": f"1 to {MOST_HITS}",
     "year": "a year, such as 2020",
@@ -302,19 +304,19 @@ def _add_layers(app: FastAPI, explorer: Explorer) -> dict[int, Any]:
 def _add_classes(app: FastAPI, explorer: Explorer) -> ClassMaps:
     maps = ClassMaps(explorer)
 
-    @app.get("/api/classify", response_class=Response, responses=CLASSES)
-    def classes(year: Year, mark: Marks) -> Response:
+    @app.get("/api/classify", response_class=Response, responses=LAYER | BUSY)
+    def classes(year: Year, mark: Marks, bbox: Box = None) -> Response:
         """A class for every chip, learnt from marked ones as `embedder classify` does: a byte each, row by row, 0 where there is no chip.
 
         The header X-Layer says as JSON where they lie, what the classes are, 1 the first, and how well they are told on other ground.
         """
-        codes, place = class_bytes(maps.get(year, mark))
+        codes, place = class_bytes(maps.get(year, mark, bbox))
         return Response(codes, media_type="application/octet-stream", headers={"X-Layer": place})
 
-    @app.get("/api/classify/download", response_class=Response, responses=LAYER_FILE)
-    def file(form: LayerForm, year: Year, mark: Marks) -> Response:
+    @app.get("/api/classify/download", response_class=Response, responses=CLASSES_FILE)
+    def file(form: LayerForm, year: Year, mark: Marks, bbox: Box = None) -> Response:
         """The same as a file; a GeoTIFF is in a ZIP file, beside the names and colours of its classes."""
-        return _as_file(maps.get(year, mark).layer, f"classes-{year}", form)
+        return _as_file(maps.get(year, mark, bbox).layer, f"classes-{year}", form)
 
     return maps
 
@@ -333,7 +335,7 @@ def _as_file(layer: Layer, name: str, form: str) -> Response:
             with ZipFile(packed, "w") as archive:
                 for each in written:
                     archive.write(each, each.name)
-            content, name, kind = packed.getvalue(), f"{name}.zip", "application/zip"
+            content, name, kind = packed.getvalue(), f"{name}.zip", ZIP
     return Response(content, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 

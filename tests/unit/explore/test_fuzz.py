@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedder.explore.places import GRID, chip_at, parse_box, parse_chip, parse_chips
+from embedder.explore.web.class_maps import LONGEST_NAME, parse_marks
 from tests.mutations import ODD_TEXT, fuzzed, right_or_refused
 
 PIXELS = st.sampled_from([256, 512])
@@ -30,6 +31,15 @@ def test_a_chip_is_right_or_refused_whatever_is_typed(text: str, pixels: int) ->
 def test_packs_are_right_or_refused_whatever_is_typed(texts: list[str], pixels: int) -> None:
     chips = right_or_refused(lambda: parse_chips(texts, pixels))
     assert chips is None or parse_chips([chip.id for chip in chips], pixels) == chips
+
+
+@fuzzed(200)
+@given(st.lists(st.tuples(ODD_TEXT, st.from_regex(r"~[A-D]{0,8}\n?", fullmatch=True)).map("".join), min_size=1, max_size=4), PIXELS)
+def test_marks_are_right_or_refused_whatever_is_typed(marks: list[str], pixels: int) -> None:
+    labels = right_or_refused(lambda: parse_marks(marks, pixels))
+    if labels:
+        assert sorted(mark.rpartition("~")[0] for mark in marks) == list(labels.classes)
+        assert all(0 < len(name) <= LONGEST_NAME and "\n" not in name for name in labels.classes)
 
 
 @fuzzed(300)

@@ -1,23 +1,32 @@
 """A map of classes from marks in an address."""
 
+import html
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from socket import create_connection
 from threading import Event, Thread
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import rasterio
+import rasterio.shutil
 
 from embedder.console.progress import Progress
+from embedder.errors import ConfigurationError
 from embedder.explore import classification
 from embedder.explore.explorer import Explorer, open_explorer
 from embedder.explore.labels import label_chips
 from embedder.explore.pictures.pictures import Pictures
-from embedder.explore.places import pack_chips
+from embedder.explore.places import pack_chips, parse_box
+from embedder.explore.vectors.database import Database
 from embedder.explore.web import class_maps
 from embedder.explore.web.class_maps import ClassMap, class_bytes
 from embedder.grid import Chip
@@ -60,7 +69,46 @@ def marked() -> dict[str, list[Chip]]:
 
 @pytest.fixture(scope="module")
 def query(marked: dict[str, list[Chip]]) -> str:
-    return "&".join(f"mark={name}{pack_chips(chips)}" for name, chips in marked.items()).replace(" ", "%20")
+    return asked(marked)
+
+
+def asked(marked: dict[str, list[Chip]]) -> str:
+    return "&".join(f"mark={quote(name)}{pack_chips(chips)}" for name, chips in marked.items())
+
+
+class Held:
+    """Stands in for `classify`: says when it has begun, and waits until it may go on."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on, self.made = Event(), Event(), 0
+
+    def __call__(self, *given: Any, **options: Any) -> classification.Classification:  # noqa: ANN401
+        self.begun.set()
+        assert self.go_on.wait(60)
+        self.made += 1
+        return classification.classify(*given, **options)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Held:
+    held = Held()
+    monkeypatch.setattr(class_maps, "classify", held)
+    return held
+
+
+@contextmanager
+def under_way(url: str, held: Held) -> Iterator[None]:
+    """While a classification is; then it has ended well."""
+    answers: list[int] = []
+    first = Thread(target=lambda: answers.append(get(url)[0]))
+    first.start()
+    try:
+        assert held.begun.wait(60)
+        yield
+    finally:
+        held.go_on.set()
+        first.join()
+    assert answers == [200]
 
 
 def test_every_chip_has_the_class_that_the_command_says(page: str, ground: Explorer, marked: dict[str, list[Chip]], query: str) -> None:
@@ -83,45 +131,108 @@ def test_the_map_is_a_file_with_its_classes_names(page: str, query: str, tmp_pat
     status, headers, content = get(f"{page}/api/classify/download?format=tif&year=2020&{query}")
     assert (status, headers["Content-Type"]) == (200, "application/zip")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert sorted(archive.namelist()) == ["classes-2020.tif", "classes-2020.tif.aux.xml"]
         archive.extractall(tmp_path)
+    assert headers["Content-Disposition"] == 'attachment; filename="classes-2020.zip"'
     with rasterio.open(tmp_path / "classes-2020.tif") as tiff:
         assert set(np.unique(tiff.read(1))) == {0, 1}
-    assert "wet land" in (tmp_path / "classes-2020.tif.aux.xml").read_text()
+        assert len(tiff.colormap(1)) == len(NAMES)
+        rasterio.shutil.copy(tiff, tmp_path / "a.vrt", driver="VRT")  # what GDAL knows of the names
+    said = re.findall("<Category>(.*?)</Category>", (tmp_path / "a.vrt").read_text())
+    assert [html.unescape(each) for each in said] == sorted(NAMES)
     status, headers, content = get(f"{page}/api/classify/download?format=parquet&year=2020&{query}")
     assert "classes-2020.parquet" in headers["Content-Disposition"]
     assert set(pq.read_table(io.BytesIO(content))["class"].to_pylist()) == set(NAMES)
 
 
-def test_one_map_is_made_at_a_time_and_the_last_one_kept(page: str, query: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun, go_on, made = Event(), Event(), []
+def test_only_the_chips_of_a_box_are_said_but_all_marks_learnt_from(
+    page: str, ground: Explorer, marked: dict[str, list[Chip]], query: str
+) -> None:
+    west, east = (Chip(column=column, row=4, pixels=512).bounds for column in (22, 25))
+    box = f"{west.center[0]},{west.center[1] - 0.05},{east.center[0]},{west.center[1]}"
+    _, headers, content = get(f"{page}/api/classify?year=2020&{query}&bbox={box}")
+    said = json.loads(headers["X-Layer"])
+    expected = classification.classify(ground.searcher(2020).database, label_chips(marked, 512, "a test"), bounds=parse_box(box))
+    assert (said["column"], said["columns"], said["row"]) == (22, 4, 4)
+    assert np.frombuffer(content, np.uint8).tolist() == (expected.layer.fields["class"] + 1).reshape(4, -1).T.ravel().tolist()
+    assert [each["labelled"] for each in said["classes"]] == [18, 18]
+    parquet = get(f"{page}/api/classify/download?format=parquet&year=2020&{query}&bbox={box}")[2]
+    assert pq.read_table(io.BytesIO(parquet)).num_rows == len(expected.layer.chips)
+    assert len(get(f"{page}/api/classify?year=2020&{query}")[2]) == len(COLUMNS) * ROWS  # another box is another map
 
-    def classify(*given: object) -> classification.Classification:
-        begun.set()
-        assert go_on.wait(60)
-        made.append(given)
-        return classification.classify(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(class_maps, "classify", classify)
-    answers: list[int] = []
-    first = Thread(target=lambda: answers.append(get(f"{page}/api/classify?year=2020&{query}")[0]))
-    first.start()
-    assert begun.wait(60)
-    status, headers, answer = get(f"{page}/api/classify/download?format=csv&year=2020&{query}")
-    assert (status, "another map of classes" in answer["detail"]) == (503, True)
-    assert headers["Retry-After"]
-    go_on.set()
-    first.join()
-    assert answers == [200]
-    assert get(f"{page}/api/classify/download?format=csv&year=2020&{query}")[0] == 200
-    assert len(made) == 1
+@pytest.mark.parametrize(
+    "name", ["l\u2019\u00e9tang\u00a0: bord", "\u0645\u06cc\u200c\u0631\u0648\u062f", "\U0001f469\u200d\U0001f33e", "a~b&<c>"]
+)
+def test_a_class_may_have_any_name_that_people_write(page: str, marked: dict[str, list[Chip]], name: str) -> None:
+    status, headers, answer = get(f"{page}/api/classify?year=2020&{asked(dict(zip([name, 'other'], marked.values(), strict=True)))}")
+    assert status == 200, answer
+    assert headers["X-Layer"].isascii()
+    assert name in [each["name"] for each in json.loads(headers["X-Layer"])["classes"]]
+
+
+def test_one_map_is_made_at_a_time_and_the_last_one_kept(page: str, query: str, held: Held) -> None:
+    url = f"{page}/api/classify?year=2020&{query}"
+    file = f"{page}/api/classify/download?format=csv&year=2020&{query}"
+    with under_way(url, held):
+        for address in (url, file):
+            status, headers, answer = get(address)
+            assert (status, answer["detail"]) == (503, "another classification is under way: try again in a moment")
+            assert headers["Retry-After"]
+    assert get(file)[0] == 200
+    assert held.made == 1
     get(f"{page}/api/load")
-    assert get(f"{page}/api/classify?year=2020&{query}")[0] == 200
-    assert len(made) == 2
+    assert get(url)[0] == 200
+    assert held.made == 2
+
+
+def test_a_map_of_what_was_there_before_a_load_is_not_kept(page: str, query: str, held: Held) -> None:
+    url = f"{page}/api/classify?year=2020&{query}"
+    with under_way(url, held):
+        get(f"{page}/api/load")
+    assert get(url)[0] == 200
+    assert held.made == 2
+
+
+def test_who_goes_away_leaves_the_way_free(page: str, query: str, held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Event()
+    monkeypatch.setattr(class_maps, "ClassMap", lambda **fields: (made.set(), ClassMap(**fields))[1])
+    address = urlsplit(page)
+    with create_connection((address.hostname, address.port)) as connection:
+        connection.sendall(f"GET /api/classify?year=2020&{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert held.begun.wait(60)
+    held.go_on.set()
+    assert made.wait(60)
+    other = f"{page}/api/classify?year=2020&{query}&bbox=-125,25,-67,50"
+    while get(other)[0] == 503:  # between what is made and the way that is free
+        pass
+    assert get(other)[0] == 200
+
+
+def test_a_damaged_cache_is_not_said_to_be_the_marks_fault(page: str, query: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(*_given: object) -> None:
+        raise ConfigurationError("the cache is damaged")
+
+    monkeypatch.setattr(Database, "vectors", damaged)
+    status, _, answer = get(f"{page}/api/classify?year=2020&{query}")
+    assert (status, answer["detail"]) == (503, "the cache is damaged")
+
+
+def test_a_map_and_its_files_are_described(page: str) -> None:
+    paths = get(f"{page}/openapi.json")[2]["paths"]
+    for path, kinds in (
+        ("classify", ["application/octet-stream"]),
+        ("classify/download", ["application/vnd.apache.parquet", "text/csv; charset=utf-8", "application/zip"]),
+    ):
+        found = paths[f"/api/{path}"]["get"]
+        assert list(found["responses"]["200"]["content"]) == kinds
+        assert "under way" in found["responses"]["503"]["description"]
+        assert {"year", "mark", "bbox"} <= {each["name"] for each in found["parameters"]}
 
 
 def test_trouble_leaves_the_way_free(page: str, query: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(class_maps, "classify", lambda *_given: 1 / 0)
+        patch.setattr(class_maps, "classify", lambda *_given, **_options: 1 / 0)
         assert get(f"{page}/api/classify?year=2020&{query}", headers={"Connection": "close"})[0] == 500
     assert get(f"{page}/api/classify?year=2020&{query}")[0] == 200
 

@@ -140,6 +140,11 @@ def test_change_is_ranked_and_its_note_given(page: str) -> None:
         "download?format=exe&year=2020&like=c0001r0003",
         "download?format=csv&year=2020",
         "search?year=2020&like=~AAA",
+        "search?year=2020&like=~",
+        "layer/download?format=csv&year=2020&like=~",
+        "classify?year=2020&mark=a~&mark=b~",
+        "classify?year=2020&mark=a%C2%85~AAJN&mark=b~AAJOAAJP",
+        "classify?year=2020&mark=a~AAJNAAJO&mark=b~AAJPAAJQ&bbox=1,2,3",
         "search?year=2020&like=~" + "AAJN" * 1_001,
         "classify?year=2020",
         "classify?year=2020&mark=a~AAJN",
@@ -238,9 +243,20 @@ def test_a_thousand_likes_and_unlikes_are_taken_packed_or_not(page: str, explore
     assert [hit["id"] for hit in packed["features"]] == [hit["id"] for hit in once]
     ids = "&".join([f"like={like[0].id}"] * MOST_EXAMPLES)
     assert get(f"{page}/api/search?year=2020&{ids}&unlike={unlike[0].id}")[2]["features"] == once
-    _, headers, content = get(f"{page}/api/download?format=geojson&year=2020&like={pack_chips(like)}")
-    assert f"similar-{like[0].id}-2020.geojson" in headers["Content-Disposition"]
-    assert content["like"] == [like[0].id]
+
+
+def test_files_have_the_ids_of_what_was_packed(page: str, explorer: Explorer, tmp_path: Path) -> None:
+    like, unlike = ([explorer.searcher(2020).database.chip(row) for row in rows] for rows in (range(3), range(3, 5)))
+    packs = f"year=2020&like={pack_chips(like[:2])}&like={like[2].id}&unlike={pack_chips(unlike)}"
+    ids = [[chip.id for chip in chips] for chips in (like, unlike)]
+    _, headers, content = get(f"{page}/api/download?format=geojson&{packs}")
+    assert headers["Content-Disposition"] == f'attachment; filename="similar-{like[0].id}-2020.geojson"'
+    assert [content["like"], content["unlike"]] == ids
+    _, headers, content = get(f"{page}/api/layer/download?format=tif&{packs}")
+    assert headers["Content-Disposition"] == f'attachment; filename="similar-{like[0].id}-2020-every-chip.tif"'
+    (tmp_path / "a.tif").write_bytes(content)
+    with rasterio.open(tmp_path / "a.tif") as tiff:
+        assert [json.loads(tiff.tags()[name]) for name in ("LIKE", "UNLIKE")] == ids
 
 
 def test_what_is_no_json_is_described_as_what_it_is(page: str) -> None:
