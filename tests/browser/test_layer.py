@@ -1,12 +1,16 @@
 """Every chip's answer on the page: a layer on the map, and the slider that cuts it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 from playwright.sync_api import Page, expect
 from pyproj import Transformer
 
 from embedder.explore.explorer import Explorer
 from embedder.explore.search import Question
+from embedder.explore.web.coverage import coverage
 from embedder.grid import NORTH, Chip
+from embedder.recipes import RECIPES
 from tests.browser.conftest import PATIENCE_MS
 from tests.browser.test_page import open_page
 
@@ -23,6 +27,20 @@ PAINT = """async ([rows, columns]) => {
     layer.paint(canvas, grid, 0, [[0, 0, 0], [255, 0, 0]]);
     const { data } = canvas.getContext("2d").getImageData(1, 0, 1, canvas.height);
     return Array.from({ length: canvas.height }, (_, y) => data[4 * y + 3]);
+}"""
+PIXELS = """async places => {
+    const { map } = document.getElementById("map");
+    const gl = map.getCanvas().getContext("webgl2");
+    const pixel = place => {
+        const { x, y } = map.project(place);
+        const bytes = new Uint8Array(4);
+        gl.readPixels(Math.floor(x), gl.drawingBufferHeight - 1 - Math.floor(y), 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, bytes);
+        return [...bytes.slice(0, 3)];
+    };
+    return new Promise(resolve => {
+        map.once("render", () => resolve(places.map(row => row.map(pixel)))); // before the browser takes the picture away
+        map.triggerRepaint();
+    });
 }"""
 SLIDE = "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')); }"
 
@@ -62,3 +80,20 @@ def test_there_is_no_layer_where_nothing_is_found(page: Page, site: str, explore
     open_page(page, f"{site}/?year=2020&like={chip.id}&bbox=-100,30,-99,31")
     expect(page.locator("#message")).to_contain_text("Nothing found here")
     expect(page.locator("#whole")).to_be_hidden()
+
+
+def test_from_afar_each_chip_without_data_is_a_hole_in_the_theme_s_colour(page: Page, site: str, explorer: Explorer) -> None:
+    left, top, side = 600, 200, 60
+    embedded = np.array([[column % 2 == 0 or row % 2 == 0 for column in range(side)] for row in range(side)])
+    chips = np.argwhere(embedded.T) + np.array([left, top])
+    year = SimpleNamespace(chips=chips, live=np.ones(len(chips), np.bool_), recipe=RECIPES["clay-v0.1"], year=2020, count=len(chips))
+    page.route("**/api/coverage*", lambda route: route.fulfill(json=coverage(year)))  # type: ignore[arg-type]
+    page.route("**/api/info", lambda route: route.fulfill(json=route.fetch().json() | {"chip_pixels": 512}))
+    places = [[Chip(column=left + x, row=top + y, pixels=512).bounds.center for x in range(side)] for y in range(side)]
+    lon, lat = places[side // 2][side // 2]
+    open_page(page, f"{site}/?year=2020&like={explorer.searcher(2020).database.chip(0).id}&at=6.5/{lat}/{lon}")
+    for colour in ((191, 216, 203), (44, 74, 67)):
+        page.wait_for_selector("#map[data-idle]")
+        shown = (np.abs(np.array(page.evaluate(PIXELS, places)) - colour) <= 2).all(axis=2)
+        assert (shown == embedded).mean() > 0.97  # a border lies over some
+        page.locator("#theme").click()

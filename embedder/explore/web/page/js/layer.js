@@ -4,6 +4,7 @@ import { reach } from "./api.js";
 
 const BEST = 0xffff; // of a rank; 0 is no chip
 const FINENESS = 8; // rows of the picture for each row of chips, where they are few
+const COVERED_FINENESS = 3; // likewise from afar, where a finer picture is made smaller, which blurs it
 const MOST_ROWS = 4096; // of a picture, which every graphics card takes
 
 export class Layer {
@@ -73,6 +74,19 @@ export class Colours {
   }
 }
 
+/** Paints the chips that are embedded in one colour; returns the picture's [west, south, east, north]. */
+export function paintCovered(canvas, grid, { cells, down }, colour) {
+  const columns = cells.length / down;
+  const place = { column: 0, row: 0, columns, rows: down };
+  const bits = (index) => -cells[(index % columns) * down + Math.floor(index / columns)]; // all of a pixel, or none
+  paintRows(canvas, grid, place, bits, COVERED_FINENESS);
+  const context = canvas.getContext("2d");
+  context.globalCompositeOperation = "source-in";
+  context.fillStyle = colour;
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  return boundsOf(place, grid);
+}
+
 /** What lies where, and the bytes: little-endian, as every machine with a browser is. */
 async function fetchGrid(path, parameters, signal) {
   const reply = await reach(path, parameters, signal);
@@ -86,10 +100,10 @@ function boundsOf({ column, row, columns, rows }, { bounds, size }) {
 }
 
 /** Paints a pixel a chip with rows as a Mercator map has them: a picture stretched by its corners would lie up to a degree off. */
-function paintRows(canvas, grid, place, colourAt) {
+function paintRows(canvas, grid, place, colourAt, fineness = FINENESS) {
   const [, south, , north] = boundsOf(place, grid);
   const [top, bottom] = [mercator(north), mercator(south)];
-  const height = Math.max(1, Math.min(MOST_ROWS, place.rows * FINENESS));
+  const height = Math.max(1, Math.min(MOST_ROWS, place.rows * fineness));
   Object.assign(canvas, { width: Math.max(1, place.columns), height });
   const context = canvas.getContext("2d");
   const picture = context.createImageData(canvas.width, height);

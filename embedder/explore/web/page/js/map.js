@@ -4,12 +4,14 @@
 import { picture } from "./api.js";
 import { around, box, collection } from "./chips.js";
 import { badge, drawGraticule, graticuleStep } from "./drawing.js";
+import { paintCovered } from "./layer.js";
 
 const MOST_PICTURES = 120;
 const MOST_LOOKED_AT = 4_000; // chips in view, of which the nearest to its middle have pictures
-const TOGETHER = 3; // pictures that are asked for at a time ...
-const PACE = 250; // ... every so many milliseconds
+const TOGETHER = 2; // pictures that are asked for at a time ...
+const PACE = 400; // ... every so many milliseconds
 const LEAST_WIDTH = 24; // of a chip on the screen, pixels, for its picture to be worth a request
+const VECTOR_WIDTH = 8; // of a chip on the screen, pixels, from which what is embedded is drawn as shapes; as a picture below: quicker, and with all holes
 const PICTURES_AFTER = 200; // milliseconds after the last move
 const PADDING = { top: 76, right: 48, bottom: 76, left: 60 }; // what the buttons and labels cover
 const EMPTY = collection([]);
@@ -21,10 +23,12 @@ const CALM = matchMedia("(prefers-reduced-motion: reduce)");
 export class ChipMap {
   constructor(container, { info, grid, view, colours, pick, mark, markBox, hover, moved }) {
     this.grid = grid;
-    this.opacity = info.basemap ? 0.6 : 1; // of what lies over a base map
+    this.hasBasemap = Boolean(info.basemap);
+    this.opacity = this.hasBasemap ? 0.6 : 1; // of what lies over a base map
     this.found = []; // chips that were asked for and found
     this.tool = "search";
-    this.near = Math.log2((LEAST_WIDTH * 360) / (512 * grid.size)); // the zoom from which chips have pictures, and are larger than badges
+    this.near = this.#zoomOf(LEAST_WIDTH); // from here on chips have pictures, and are larger than badges
+    this.shapesFrom = this.#zoomOf(VECTOR_WIDTH);
     this.overlays = new Map(); // pictures on the map: layer by address
     const { west, south, east, north } = grid.bounds;
     this.whole = [west, south, east, north];
@@ -87,10 +91,15 @@ export class ChipMap {
     return bounds.length ? around(bounds) : this.whole;
   }
 
+  /** The zoom at which a chip has a width on the screen. */
+  #zoomOf(pixels) {
+    return Math.log2((pixels * 360) / (512 * this.grid.size));
+  }
+
   #style(info) {
     const source = (data = EMPTY, more = {}) => ({ type: "geojson", data, ...more });
     const badges = (id, more, layout) => ({ id, type: "symbol", source: id, ...more, layout: { "icon-image": ["get", "badge"], "symbol-sort-key": ["get", "order"], "icon-padding": 0, ...layout } });
-    const sources = { graticule: source(), grid: source(box(this.whole)), coverage: source(), marks: source(), drawn: source(), view: source(), hover: source(), backdrop: source("data/backdrop.json") };
+    const sources = { graticule: source(), grid: source(box(this.whole)), coverage: source(), outline: source(), marks: source(), drawn: source(), view: source(), hover: source(), backdrop: source("data/backdrop.json") };
     Object.assign(sources, { examples: source(), hits: source(EMPTY, { promoteId: "chip_id" }), ranks: source(), "ranks-far": source() });
     const line = (id, from, width, more = {}) => ({ id, type: "line", source: from, paint: { "line-width": width, ...more } });
     const active = (yes, no) => ["case", ["boolean", ["feature-state", "active"], false], yes, no];
@@ -98,8 +107,9 @@ export class ChipMap {
       { id: "paper", type: "background" },
       line("graticule", "graticule", 1),
       line("grid", "grid", 1, { "line-dasharray": [3, 3] }),
-      { id: "coverage", type: "fill", source: "coverage", paint: { "fill-antialias": false, "fill-opacity": this.#tint(info.basemap) } },
-      line("coverage-edge", "coverage", 1),
+      { id: "coverage", type: "fill", source: "coverage", minzoom: this.shapesFrom, paint: { "fill-antialias": false, "fill-opacity": this.#tint() } },
+      { ...line("outline", "outline", 1), maxzoom: this.shapesFrom },
+      { ...line("coverage-edge", "coverage", 1), minzoom: this.shapesFrom },
       line("borders", "backdrop", ["match", ["get", "kind"], "country", 1.4, 0.8], { "line-dasharray": [4, 2], "line-opacity": 0.55 }),
       line("shores", "backdrop", ["match", ["get", "kind"], "coast", 1.2, 0.8], { "line-opacity": 0.8 }),
       line("view", "view", 1.5, { "line-dasharray": [4, 3] }),
@@ -133,6 +143,8 @@ export class ChipMap {
     paint("grid", "line-color", colours.grid);
     paint("coverage", "fill-color", colours.coverage);
     paint("coverage-edge", "line-color", colours.edge);
+    paint("outline", "line-color", colours.edge);
+    this.#drawCovered();
     paint("view", "line-color", colours.ink);
     paint("shores", "line-color", colours.shore);
     paint("borders", "line-color", colours.shore);
@@ -157,6 +169,9 @@ export class ChipMap {
     this.year = year;
     this.covered = covered;
     this.#set("coverage", coverage);
+    const outer = coverage.features.flatMap(({ geometry }) => geometry.coordinates.map(([ring]) => ring)); // without the holes
+    this.#set("outline", { type: "Feature", geometry: { type: "MultiLineString", coordinates: outer }, properties: {} });
+    this.#drawCovered();
     this.#showPictures();
   }
 
@@ -227,22 +242,34 @@ export class ChipMap {
     document.addEventListener("keydown", ({ key }) => from && key === "Escape" && end());
   }
 
+  /** What is embedded, as a picture of the theme's colour. */
+  #drawCovered() {
+    if (!this.covered) return;
+    const canvas = document.createElement("canvas");
+    const bounds = paintCovered(canvas, this.grid, this.covered, this.colours.coverage);
+    this.#layCanvas("covered", canvas, bounds, this.#tint(), "coverage", { maxzoom: this.shapesFrom });
+  }
+
   /** Lays a picture over what is embedded, within [west, south, east, north], below the chips' pictures or as a tint over them; null takes it away. */
   lay(canvas, bounds, { isTint = false } = {}) {
-    if (this.map.getLayer("layer")) this.#drop("layer");
-    if (!canvas) return;
-    const [west, south, east, north] = bounds;
-    const coordinates = [[west, north], [east, north], [east, south], [west, south]];
-    this.map.addSource("layer", { type: "canvas", canvas, coordinates, animate: false });
     this.isTint = isTint;
-    const paint = { "raster-fade-duration": 0, "raster-resampling": "nearest", "raster-opacity": this.#layerOpacity() };
-    this.map.addLayer({ id: "layer", type: "raster", source: "layer", paint }, isTint ? "view" : "coverage-edge");
+    if (canvas) this.#layCanvas("layer", canvas, bounds, this.#layerOpacity(), isTint ? "view" : "outline");
+    else if (this.map.getLayer("layer")) this.#drop("layer");
+  }
+
+  #layCanvas(id, canvas, [west, south, east, north], opacity, before, more = {}) {
+    if (this.map.getLayer(id)) this.#drop(id);
+    const coordinates = [[west, north], [east, north], [east, south], [west, south]];
+    this.map.addSource(id, { type: "canvas", canvas, coordinates, animate: false });
+    const paint = { "raster-fade-duration": 0, "raster-resampling": "nearest", "raster-opacity": opacity };
+    this.map.addLayer({ id, type: "raster", source: id, paint, ...more }, before);
   }
 
   /** How much of a base map what lies over it hides: 0 to 1. */
   fade(opacity) {
     this.opacity = opacity;
-    this.map.setPaintProperty("coverage", "fill-opacity", this.#tint(true));
+    this.map.setPaintProperty("coverage", "fill-opacity", this.#tint());
+    if (this.map.getLayer("covered")) this.map.setPaintProperty("covered", "raster-opacity", this.#tint());
     if (this.map.getLayer("layer")) this.map.setPaintProperty("layer", "raster-opacity", this.#layerOpacity());
   }
 
@@ -252,8 +279,8 @@ export class ChipMap {
   }
 
   /** Of what is embedded: light over a base map, of which its outline is enough. */
-  #tint(hasBasemap) {
-    return hasBasemap ? 0.3 * this.opacity : 1;
+  #tint() {
+    return this.hasBasemap ? 0.3 * this.opacity : 1;
   }
 
   /** Stresses one hit's box. */
