@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -66,17 +67,24 @@ def _no_aws_settings() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
-def sample_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample of 2020 under a source's folder, painted once for all workers, where PROJ and GDAL are set for another install."""
+@contextmanager
+def shared(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
+    """A folder of all workers together, in which one writes at a time; what one has made, the next one finds."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
-    folder /= "sample"
+    folder /= name
     folder.mkdir(exist_ok=True)
-    foreign = {name: str(folder) for name in ("PROJ_DATA", "PROJ_LIB", "GDAL_DATA")} | {"GDAL_SKIP": "GTiff COG"}
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def sample_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample of 2020 under a source's folder, painted once for all workers, where PROJ and GDAL are set for another install."""
+    with shared(tmp_path_factory, "sample") as folder:
+        foreign = {name: str(folder) for name in ("PROJ_DATA", "PROJ_LIB", "GDAL_DATA")} | {"GDAL_SKIP": "GTiff COG"}
         subprocess.run([sys.executable, "-m", "embedder.sample", folder], env=os.environ | foreign, check=True, timeout=200)  # noqa: S603
     return folder
 

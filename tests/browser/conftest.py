@@ -17,6 +17,7 @@ from embedder.grid import COLUMN_PIXELS, TILE_PIXELS, Chip
 from embedder.recipes import RECIPES
 from embedder.steps.local import run_local
 from embedder.steps.plan import PlanOptions
+from tests.conftest import shared
 from tests.explore_site import served
 from tests.jobs import TINY
 from tests.tiles import REAL, REAL_TILE
@@ -47,14 +48,18 @@ def source(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
     """Tiles of both years."""
     if not REAL.exists():
         made: Path = request.getfixturevalue("sample_source")
-        sample.write_sample(made, 2021)
+        with shared(tmp_path_factory, "sample"):
+            sample.write_sample(made, 2021)
         return made
-    folder = tmp_path_factory.mktemp("source")
-    before, after = (folder / REAL_TILE.key(year) for year in (2020, 2021))
-    for path in (before, after):
-        path.parent.mkdir(parents=True)
-    before.symlink_to(REAL / REAL_TILE.key(2020))
-    _write_burnt(before, after)
+    with shared(tmp_path_factory, "page-source") as folder:
+        before, after = (folder / REAL_TILE.key(year) for year in (2020, 2021))
+        if not after.exists():
+            for path in (before, after):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            before.unlink(missing_ok=True)
+            before.symlink_to(REAL / REAL_TILE.key(2020))
+            _write_burnt(before, folder / "unfinished.tif")
+            (folder / "unfinished.tif").rename(after)
     return folder
 
 
@@ -72,16 +77,17 @@ def _write_burnt(before: Path, after: Path) -> None:
 
 @pytest.fixture(scope="package")  # not longer: it adds a recipe and moves the cache
 def explorer(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explorer]:
-    """What the page shows: a column in two years."""
+    """What the page shows: a column in two years, embedded once for all workers."""
     folder = tmp_path_factory.mktemp("page")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         for recipes in (RECIPES, EXPLORABLE):
             patch.setitem(recipes, TINY.name, TINY)
-        for year in (2020, 2021):
-            options = PlanOptions(recipe=TINY, year=year, columns=[COLUMN], source=str(source), weights="random:0", precision="fp32")
-            assert run_local(str(folder / "out"), options, Progress(), device="cpu").manifest
-        yield open_explorer(str(folder / "out"), TINY.name, [], Progress())
+        with shared(tmp_path_factory, "page-output") as output:
+            for year in (2020, 2021):
+                options = PlanOptions(recipe=TINY, year=year, columns=[COLUMN], source=str(source), weights="random:0", precision="fp32")
+                assert run_local(str(output), options, Progress(), device="cpu").manifest
+        yield open_explorer(str(output), TINY.name, [], Progress())
 
 
 @pytest.fixture(scope="package")
