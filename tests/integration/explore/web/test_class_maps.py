@@ -197,11 +197,11 @@ def test_a_map_of_what_was_there_before_a_load_is_not_kept(page: str, query: str
 def test_who_goes_away_leaves_the_way_free(page: str, query: str, held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
     made = Event()
 
-    def make(**fields: Any) -> ClassMap:  # noqa: ANN401
+    def note(**fields: Any) -> ClassMap:  # noqa: ANN401
         made.set()
         return ClassMap(**fields)
 
-    monkeypatch.setattr(class_maps, "ClassMap", make)
+    monkeypatch.setattr(class_maps, "ClassMap", note)
     address = urlsplit(page)
     with create_connection((address.hostname, address.port)) as connection:
         connection.sendall(f"GET /api/classify?year=2020&{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
