@@ -274,7 +274,7 @@ export function drawClassMap({ classes, accuracy, notes }, marks, hrefOf) {
     const square = make("i", { className: "swatch", "aria-hidden": "true" });
     square.style.background = `var(--map-${marks.colourOf(name)})`;
     const head = make("th", { scope: "row" }, square, name);
-    return make("tr", {}, head, cell(labelled.toLocaleString("en")), cell(chips.toLocaleString("en")), cell(Math.round(km2).toLocaleString("en")), cell(`${Math.round(100 * probability)} %`));
+    return make("tr", {}, head, cell(labelled.toLocaleString("en")), cell(chips.toLocaleString("en")), cell(Math.round(km2).toLocaleString("en")), cell(probability === null ? "" : `${Math.round(100 * probability)} %`));
   };
   const heads = ["Class", "Learnt from", "Chips", "km²", "Sure"].map((text) => make("th", { scope: "col" }, text));
   heads.at(-1).title = "Mean probability of the class that is said";
