@@ -42,6 +42,11 @@ PIXELS = """async places => {
         map.triggerRepaint();
     });
 }"""
+LINES_AT = """place => {
+    const { map } = document.getElementById('map');
+    map.jumpTo(place);
+    return new Promise(done => map.once('idle', () => done(map.queryRenderedFeatures({ layers: ['graticule'] }).length)));
+}"""
 SLIDE = "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')); }"
 
 
@@ -97,3 +102,9 @@ def test_from_afar_each_chip_without_data_is_a_hole_in_the_theme_s_colour(page: 
         shown = (np.abs(np.array(page.evaluate(PIXELS, places)) - colour) <= 2).all(axis=2)
         assert (shown == embedded).mean() > 0.97  # a border lies over some
         page.locator("#theme").click()
+
+
+def test_the_graticule_is_where_the_map_goes(page: Page, site: str) -> None:
+    open_page(page, f"{site}/?year=2020&at=6/40/-100")
+    for center, zoom in (([-99.5, 40], 6), ([-80, 30], 6), ([-80, 30], 8), ([-80, 30], 4)):
+        assert page.evaluate(LINES_AT, {"center": center, "zoom": zoom}) > 1, (center, zoom)

@@ -81,7 +81,9 @@ export class ChipMap {
     this.map.on("error", ({ sourceId }) => this.overlays.delete(sourceId) && this.#drop(sourceId)); // asked for again after the next move
     this.ready = new Promise((resolve) => this.map.on("load", resolve)).then(() => {
       this.colour(colours);
+      this.lined = null;
       this.#lines();
+      drawGraticule(this.map);
     });
   }
 
@@ -326,16 +328,19 @@ export class ChipMap {
     this.map.getSource(source)?.setData(data);
   }
 
+  /** The graticule, three views wide and high: moved within it, the map draws no other. */
   #lines() {
     const step = graticuleStep(this.map);
     const [west, south, east, north] = this.map.getBounds().toArray().flat();
+    const { lined } = this;
+    if (lined?.step === step && west >= lined.west && south >= lined.south && east <= lined.east && north <= lined.north) return;
     const [wide, high] = [east - west, north - south];
+    this.lined = { step, west: west - wide, south: south - high, east: east + wide, north: north + high };
     const line = (...points) => ({ type: "Feature", geometry: { type: "LineString", coordinates: points }, properties: {} });
     const lines = [];
     for (let lon = Math.ceil((west - wide) / step) * step; lon < east + wide; lon += step) lines.push(line([lon, Math.max(south - high, -85)], [lon, Math.min(north + high, 85)]));
     for (let lat = Math.ceil((south - high) / step) * step; lat < north + high; lat += step) if (Math.abs(lat) < 85) lines.push(line([west - wide, lat], [east + wide, lat]));
     this.#set("graticule", collection(lines));
-    drawGraticule(this.map);
   }
 
   #showPicturesSoon() {
