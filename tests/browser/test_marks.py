@@ -220,3 +220,11 @@ def test_classes_with_long_names_fit_a_narrow_page(page: Page, site: str, chips:
     assert page.locator("#pending").evaluate("marks => marks.scrollWidth <= marks.clientWidth")
     page.get_by_role("radio", name=names[7]).check()
     expect(page.get_by_role("radio", name=names[7])).to_be_in_viewport()
+
+
+def test_the_map_keeps_the_classes_colours_where_a_system_forces_its_own(page: Page, site: str, chips: list[Chip]) -> None:
+    page.emulate_media(forced_colors="active")
+    open_page(page, f"{site}/?year=2020&view=classes&mark={packed('water', chips[:1])}&mark={packed('land', chips[1:2])}")
+    expect(marked(page, "land")).to_have_text("1")
+    page.wait_for_selector("#map[data-idle]")
+    assert len(set(page.evaluate(MARKED))) == 2

@@ -254,7 +254,7 @@ async function invite(covered) {
       if (id) travel(id);
     },
   ], ["Open marks …", chooseMarks]);
-  if ((await page.whole.colours()) && question === page.question) tell("Colours: chips of like colour have like embeddings (their first three principal components).");
+  if ((await page.whole.colours()) && question === page.question) tell("Colours, where no pictures are: chips of like colour have like embeddings (their first three principal components).");
 }
 
 /** Shows what is embedded in the year; resolves to its chips. */
@@ -480,6 +480,7 @@ function say(text) {
 
 function colours() {
   const probe = document.body.appendChild(make("i"));
+  probe.style.forcedColorAdjust = "none"; // a map of one colour would say nothing
   const classes = Array.from({ length: MOST_CLASSES - ASKED.length }, (_, index) => `class-${index}`);
   const names = ["paper", "graticule", "grid", "coverage", "edge", "ink", "shore", "hit", "query", ...ASKED, ...classes];
   const found = names.map((name) => {

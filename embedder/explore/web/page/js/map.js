@@ -10,7 +10,8 @@ const MOST_PICTURES = 120;
 const MOST_LOOKED_AT = 4_000; // chips in view, of which the nearest to its middle have pictures
 const TOGETHER = 2; // pictures that are asked for at a time ...
 const PACE = 400; // ... every so many milliseconds
-const LEAST_WIDTH = 24; // of a chip on the screen, pixels, for its picture to be worth a request
+const PICTURES_FROM = 9; // zoom
+const LEAST_WIDTH = 24; // of a chip on the screen, pixels, for a badge to lie in its corner
 const VECTOR_WIDTH = 8; // of a chip on the screen, pixels, from which what is embedded is drawn as shapes; as a picture below: quicker, and with all holes
 const PICTURES_AFTER = 200; // milliseconds after the last move
 const PADDING = { top: 76, right: 48, bottom: 76, left: 60 }; // what the buttons and labels cover
@@ -27,7 +28,7 @@ export class ChipMap {
     this.opacity = this.hasBasemap ? 0.6 : 1; // of what lies over a base map
     this.found = []; // chips that were asked for and found
     this.tool = "search";
-    this.near = this.#zoomOf(LEAST_WIDTH); // from here on chips have pictures, and are larger than badges
+    this.near = this.#zoomOf(LEAST_WIDTH);
     this.shapesFrom = this.#zoomOf(VECTOR_WIDTH);
     this.overlays = new Map(); // pictures on the map: layer by address
     const { west, south, east, north } = grid.bounds;
@@ -277,7 +278,7 @@ export class ChipMap {
 
   /** Of a layer: where chips' pictures begin to show, a tint lets them be seen. */
   #layerOpacity() {
-    return this.isTint ? ["interpolate", ["linear"], ["zoom"], this.near - 1, this.opacity, this.near, TINT * this.opacity] : this.opacity;
+    return this.isTint ? ["interpolate", ["linear"], ["zoom"], PICTURES_FROM - 1, this.opacity, PICTURES_FROM, TINT * this.opacity] : this.opacity;
   }
 
   /** Of what is embedded: light over a base map, of which its outline is enough. */
@@ -353,12 +354,11 @@ export class ChipMap {
     this.map.removeSource(picture);
   }
 
-  /** Pictures of the chips in view, nearest to its middle first, then of what was found; none where chips are small on the screen. */
+  /** Pictures of the chips in view, nearest to its middle first, then of what was found; none from afar. */
   #showPictures() {
     if (!this.year) return;
     clearInterval(this.pace);
     const view = this.map.getBounds().toArray().flat(); // west, south, east, north
-    const width = (this.grid.size / 360) * 512 * 2 ** this.map.getZoom();
     const inView = (id) => {
       const [west, south, east, north] = this.grid.box(id);
       return west < view[2] && east > view[0] && south < view[3] && north > view[1];
@@ -371,7 +371,7 @@ export class ChipMap {
     const covered = this.grid.within(view, MOST_LOOKED_AT)?.filter((id) => this.#covered(id)) ?? [];
     const nearest = covered.map((id) => [away(id), id]).sort(([one], [other]) => one - other);
     const chosen = [...new Set([...this.found.filter(inView), ...nearest.map(([, id]) => id)])].slice(0, MOST_PICTURES);
-    const wanted = new Map(width < LEAST_WIDTH ? [] : chosen.map((id) => [picture(this.year, id), id]));
+    const wanted = new Map(this.map.getZoom() < PICTURES_FROM ? [] : chosen.map((id) => [picture(this.year, id), id]));
     for (const url of this.overlays.keys()) {
       if (wanted.has(url)) continue;
       this.#drop(url);
