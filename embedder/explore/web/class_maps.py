@@ -15,18 +15,16 @@ from embedder.explore.explorer import Explorer
 from embedder.explore.labels import Labels, label_chips, place_labels
 from embedder.explore.layers import Layer, chip_km2
 from embedder.explore.places import PACK, parse_box, parse_chips
+from embedder.explore.web.answers import MOST_EXAMPLES
 from embedder.grid import Chip
 
 MOST_CLASSES = 10
 """Of a map."""
-MOST_MARKS = 1_000
-"""Chips that a map is learnt from."""
 LONGEST_NAME = 60
 """Of a class, characters."""
 NOT_IN_NAMES = {"Cc", "Cs", "Cn", "Zl", "Zp"}
 """Unicode's categories of what ends lines, steers terminals, or is no character. Joiners and spaces of all kinds are parts of names."""
 MARK = "name~chips, a class and a pack of its chips: four characters of base64url each"
-
 
 Key = tuple[int, tuple[str, ...], str | None]
 """Year, marks and box."""
@@ -98,8 +96,8 @@ def parse_marks(marks: Sequence[str], pixels: int) -> Labels:
         chips[name] = parse_chips([PACK + pack], pixels)
     if not 1 < len(chips) <= MOST_CLASSES:
         raise UsageError(f"a map takes 2 to {MOST_CLASSES} classes, {len(chips)} are given")
-    if (count := sum(map(len, chips.values()))) > MOST_MARKS:
-        raise UsageError(f"{count:,} chips are marked: {MOST_MARKS:,} are the most")
+    if (count := sum(map(len, chips.values()))) > MOST_EXAMPLES:
+        raise UsageError(f"{count:,} chips are marked: {MOST_EXAMPLES:,} are the most")
     try:
         return label_chips(chips, pixels, "the marks")
     except ConfigurationError as error:
