@@ -194,6 +194,9 @@ def test_marked_classes_give_every_chip_a_class(page: Page, site: str, chips: li
 def test_classes_are_saved_as_labels_and_opened_again(page: Page, site: str, chips: list[Chip], tmp_path: Path) -> None:
     marks = {"wa~ter": chips[:2], "__proto__": chips[3:5], "1": chips[6:7]}
     query = "&".join(f"mark={packed(name, those)}" for name, those in marks.items())
+    open_page(page, f"{site}/?year=2020&view=classes")
+    page.get_by_role("button", name="Save marks").click()
+    expect(page.locator("#told")).to_contain_text("Nothing is marked yet")
     open_page(page, f"{site}/?year=2020&view=classes&{query}")
     with page.expect_download() as saving:
         page.get_by_role("button", name="Save marks").click()

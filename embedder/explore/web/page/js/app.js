@@ -442,6 +442,7 @@ function use(tool) {
 }
 
 function saveMarks() {
+  if (!page.marks.labels.length) return tell("Nothing is marked yet: mark chips, then save them.");
   const blob = new Blob([JSON.stringify(toLabels(page.marks.labels, page.grid))], { type: "application/geo+json" });
   const link = make("a", { href: URL.createObjectURL(blob), download: "marks.geojson" });
   link.click();
